@@ -1,0 +1,1 @@
+"""Evaluation: galleries are painted by samplers and measured by metrics."""

@@ -1,0 +1,1 @@
+"""Training: licensed images become a model, from folder to folder, each with a manifest."""
