@@ -11,6 +11,8 @@ from typing import Annotated, Any, Protocol, TypeVar
 
 import typer
 
+from prompts.errors import printable
+
 Item = TypeVar("Item")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout; all else goes to stderr.")]
@@ -38,7 +40,7 @@ def print_table(columns: list[str], rows: Iterable[Iterable[object]]) -> None:
 
     table = Table(*(Column(name, overflow="fold") for name in columns), box=box.SIMPLE_HEAD, header_style="bold")
     for row in rows:
-        table.add_row(*(Text(_harmless(str(cell))) for cell in row))
+        table.add_row(*(Text(printable(str(cell))) for cell in row))
     console = Console()
     if not console.is_terminal:
         console.width = max(console.width, console.measure(table, options=console.options.update(width=10**6)).maximum)
@@ -76,8 +78,3 @@ def track(items: Iterable[Item], description: str, total: int) -> Iterator[Item]
         for item in items:
             yield item
             tick()
-
-
-def _harmless(text: str) -> str:
-    """Control characters, line ends among them, as their escapes."""
-    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
