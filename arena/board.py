@@ -1,0 +1,131 @@
+"""The board: everything a study's votes say, as one value that can be rebuilt from them byte for byte.
+
+In: a study and its effective votes, all of people or all of simulated raters. Out: a frozen `Board`. Pure: no database,
+no clock, no randomness; the order in which the votes come does not matter. What people voted and what simulated raters
+voted never meet on one board.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from arena.canonical import canonical_json
+from arena.statistics.against_reference import METHOD_VERSION, EntrantResult, compare_with_reference
+from arena.statistics.position import PositionTest, position_test
+from arena.statistics.votes import from_records
+from arena.study import OVERALL, Study
+from arena.votes import VoteRecord
+from prompts.errors import CanvasError
+
+RatersKind = Literal["people", "simulated"]
+
+
+class MixedVotesError(CanvasError):
+    """Votes of people among those of simulated raters, or the other way round."""
+
+
+class ForeignVoteError(CanvasError):
+    """A vote that the study did not ask for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """A study's result. `votes` counts every effective vote, both-bad ones too; `rows` follow the declaration.
+
+    `delta` and `question` were declared before the first vote; `study_hash` is the declaration's. The verdicts are on
+    the half-tie rate.
+    """
+
+    method_version: str
+    study: str
+    study_hash: str
+    title: str
+    question: str
+    reference: str
+    delta: float
+    raters_kind: RatersKind
+    votes: int
+    raters: int
+    prompts: int
+    rows: tuple[EntrantResult, ...]
+    position: PositionTest
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether nobody but simulated raters voted here."""
+        return self.raters_kind == "simulated"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON, without NaN or infinity; intervals are [low, high], and null has its reason beside it."""
+        return {
+            "method_version": self.method_version,
+            "study": self.study,
+            "study_hash": self.study_hash,
+            "title": self.title,
+            "question": self.question,
+            "reference": self.reference,
+            "candidates": [row.entrant for row in self.rows],
+            "delta": self.delta,
+            "raters_kind": self.raters_kind,
+            "simulated": self.is_simulated,
+            "votes": self.votes,
+            "raters": self.raters,
+            "prompts": self.prompts,
+            "entrants": {row.entrant: row.to_dict() for row in self.rows},
+            "position": self.position.to_dict(),
+        }
+
+    def to_json(self) -> str:
+        """The board's one text: equal votes under an equal method give equal bytes."""
+        return canonical_json(self.to_dict())
+
+
+def board_from_votes(study: Study, votes: Sequence[VoteRecord], raters_kind: RatersKind) -> Board:
+    """The board of `votes`, which are all of this study and all of `raters_kind`; no votes make an empty board.
+
+    Raises MixedVotesError for a vote of the other kind, ForeignVoteError for one of another study, question or pair,
+    and UnusableVotesError for a vote that comes twice.
+    """
+    for vote in votes:
+        _check(vote, study, raters_kind)
+    table = from_records(votes)
+    return Board(
+        method_version=METHOD_VERSION,
+        study=study.name,
+        study_hash=study.hash,
+        title=study.shown_title,
+        question=study.question,
+        reference=study.reference,
+        delta=study.delta,
+        raters_kind=raters_kind,
+        votes=len(table),
+        raters=len(table.raters),
+        prompts=len(table.prompts),
+        rows=compare_with_reference(
+            table, reference=study.reference, entrants=study.candidates, delta=study.delta, ties="half"
+        ),
+        position=position_test(table),
+    )
+
+
+def _check(vote: VoteRecord, study: Study, raters_kind: RatersKind) -> None:
+    if vote.simulated != (raters_kind == "simulated"):
+        found = "a simulated rater" if vote.simulated else "a person"
+        raise MixedVotesError(
+            f"Vote {vote.vote_id} is of {found}, but this board is of {_WORDS[raters_kind]} alone. "
+            "Read the votes of one kind and make a board of each."
+        )
+    if vote.study != study.name or vote.question != OVERALL:
+        raise ForeignVoteError(
+            f"Vote {vote.vote_id} answers '{vote.question}' of the study '{vote.study}', not '{OVERALL}' of "
+            f"'{study.name}'. Give the board its own study's votes."
+        )
+    pair = {vote.left, vote.right}
+    if study.reference not in pair or not pair <= set(study.entrants):
+        raise ForeignVoteError(
+            f"Vote {vote.vote_id} compares '{vote.left}' with '{vote.right}', but the study '{study.name}' holds "
+            f"{', '.join(study.candidates)} against {study.reference}. Give the board its own study's votes."
+        )
+
+
+_WORDS: dict[RatersKind, str] = {"people": "people", "simulated": "simulated raters"}

@@ -1,0 +1,1 @@
+"""What the votes say, how surely, and for whom it holds: pure functions on arrays, each with its source."""

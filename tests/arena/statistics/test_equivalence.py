@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+from statsmodels.stats.weightstats import DescrStatsW
+
+from arena.statistics.equivalence import MarginError, tost
+from arena.statistics.rates import preference_rate
+from arena.statistics.votes import Outcomes
+
+
+def test_with_one_vote_per_rater_and_prompt_it_is_statsmodels_tost_of_a_mean() -> None:
+    value = np.random.default_rng(5).choice([0.0, 0.5, 1.0], 300, p=[0.4, 0.2, 0.4])
+    own = np.arange(300, dtype=np.int32)
+    rate = preference_rate(Outcomes(value=value, rater=own, prompt=own, both_bad=0), ties="half")
+    peer, worse, better = DescrStatsW(value).ttost_mean(0.4, 0.6)
+
+    found = tost(rate.rate, rate.se, rate.df, delta=0.1)
+
+    assert (found.p, found.p_worse, found.p_better) == pytest.approx((peer, worse[1], better[1]), rel=1e-8)
+
+
+def test_few_votes_near_one_half_are_no_equivalence() -> None:
+    found = tost(0.5, 0.10, 9.0, delta=0.05)
+
+    assert found.p is not None
+    assert found.p > 0.3
+
+
+def test_a_rate_beyond_the_margin_is_never_equivalent() -> None:
+    found = tost(0.56, 0.001, 100.0, delta=0.05)
+
+    assert found.p is not None
+    assert found.p > 0.99
+
+
+def test_without_a_standard_error_there_is_no_p() -> None:
+    assert tost(1.0, None, 5.0, delta=0.05).to_dict() == {"delta": 0.05, "p": None}
+
+
+@pytest.mark.parametrize("delta", [0.0, -0.1, 0.5, float("nan")])
+def test_a_margin_that_is_none_is_refused(delta: float) -> None:
+    with pytest.raises(MarginError, match="is no equivalence margin"):
+        tost(0.5, 0.1, 9.0, delta=delta)
