@@ -48,5 +48,7 @@ def main() -> None:
         print(f"canvas: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
-        print("canvas: interrupted; what was finished is kept, and the same command goes on from there.", file=sys.stderr)
+        print(
+            "canvas: interrupted; what was finished is kept, and the same command goes on from there.", file=sys.stderr
+        )
         sys.exit(130)

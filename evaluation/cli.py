@@ -105,6 +105,7 @@ def generate(
                 "prompt_set": painted.prompt_set,
                 "images": painted.images,
                 "new": painted.new,
+                "cut": painted.cut,
                 "seconds": round(painted.seconds, 3),
             }
         )
@@ -113,6 +114,8 @@ def generate(
         f"The gallery of '{painted.entrant}' for '{painted.prompt_set}' is whole: {painted.images:,} images, "
         f"{painted.new:,} of them painted now in {painted.seconds:,.1f} s."
     )
+    if painted.cut:
+        say(f"{painted.cut:,} prompts are longer than what '{painted.entrant}' reads; their ends went unread.")
 
 
 @app.command()

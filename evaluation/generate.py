@@ -39,12 +39,16 @@ class SeedsError(CanvasError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Painted:
-    """What `generate` did: how many images the gallery has in all, and how many of them are new; in seconds."""
+    """What `generate` did: how many images the gallery has in all, and how many of them are new; in seconds.
+
+    `cut` counts the newly painted prompts that are longer than what the entrant reads.
+    """
 
     entrant: str
     prompt_set: str
     images: int
     new: int
+    cut: int
     seconds: float
 
 
@@ -75,6 +79,7 @@ def generate(
     if known is not None:
         _enter(ledger, entrant, before, after, now=clock())
         missing = ledger.missing_images(entrant.name, prompts, seeds)
+    cut = 0
     if missing:
         kept = {name: after[name] for name in SHAPING if name in after}
         chosen = settings_from(entrant.details.get(ASKED, {}), **(kept | given))
@@ -83,6 +88,7 @@ def generate(
         if _without_circumstances(sampler.details) != _without_circumstances(after):
             _enter(ledger, entrant, after, sampler.details, now=clock())
         ledger.keep_prompts(prompts)
+        cut = sampler.cut(sorted({wanted.prompt.text for wanted in missing}))
         _paint(ledger, images, entrant.name, sampler, missing, batch_size=chosen.batch_size, clock=clock)
     else:
         ledger.keep_prompts(prompts)
@@ -91,6 +97,7 @@ def generate(
         prompt_set=prompts.name,
         images=len(prompts) * len(seeds),
         new=len(missing),
+        cut=cut,
         seconds=time.monotonic() - began,
     )
 

@@ -96,6 +96,9 @@ class Sampler(Protocol):
         Under `made_with` stands what merely was so: the device, the versions of libraries.
         """
 
+    def cut(self, prompts: Sequence[str]) -> int:
+        """How many of `prompts` are longer than what the sampler reads, so that their ends go unread."""
+
     def paint(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image]:
         """One RGB image for each prompt and the seed at the same place; the caller chooses how many at once.
 

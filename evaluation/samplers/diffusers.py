@@ -17,6 +17,7 @@ from diffusers import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from jaxtyping import Float
 from PIL import Image
+from transformers.utils import logging as transformers_logging
 
 from evaluation.devices import DTYPES, choose_device, choose_dtype
 from evaluation.samplers.base import PaintedNothingError, SamplerSettings, noise_seed
@@ -103,6 +104,15 @@ class DiffusersSampler:
             },
         }
 
+    def cut(self, prompts: Sequence[str]) -> int:
+        """How many have more tokens than the first text encoder takes; 0 where the pipeline tells no limit."""
+        tokenizer = getattr(self._pipeline, "tokenizer", None)
+        limit = getattr(tokenizer, "model_max_length", None)
+        if tokenizer is None or limit is None:
+            return 0
+        with _quiet():
+            return sum(len(tokenizer(prompt).input_ids) > limit for prompt in prompts)
+
     def paint(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image]:
         """One image for each prompt and seed, all in one batch.
 
@@ -111,17 +121,20 @@ class DiffusersSampler:
         if not prompts:
             return []
         size = {} if self._settings.size_px is None else dict.fromkeys(("height", "width"), self._settings.size_px)
-        output = self._pipeline(
-            prompt=list(prompts),
-            num_inference_steps=self._settings.steps,
-            guidance_scale=self._settings.guidance,
-            generator=[
-                torch.Generator("cpu").manual_seed(noise_seed(prompt, seed))
-                for prompt, seed in zip(prompts, seeds, strict=True)
-            ],
-            output_type="np",
-            **size,
-        )
+        generators = [
+            torch.Generator("cpu").manual_seed(noise_seed(prompt, seed))
+            for prompt, seed in zip(prompts, seeds, strict=True)
+        ]
+        # Pipelines log the cut end of every long prompt, batch by batch; `cut` counts them once instead.
+        with _quiet():
+            output = self._pipeline(
+                prompt=list(prompts),
+                num_inference_steps=self._settings.steps,
+                guidance_scale=self._settings.guidance,
+                generator=generators,
+                output_type="np",
+                **size,
+            )
         painted = getattr(output, "images", None)
         count = 0 if painted is None else len(painted)
         if painted is None or count != len(prompts):
@@ -166,11 +179,16 @@ def _is_component(entry: object) -> bool:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the bars that loading draws; downloads keep theirs."""
+    """Without the bars that loading draws and without warnings; downloads keep their bars, errors their words."""
     shown = diffusers_logging.is_progress_bar_enabled()
+    levels = [(library, library.get_verbosity()) for library in (diffusers_logging, transformers_logging)]
     diffusers_logging.disable_progress_bar()
+    for library, _ in levels:
+        library.set_verbosity_error()
     try:
         yield
     finally:
+        for library, level in levels:
+            library.set_verbosity(level)
         if shown:
             diffusers_logging.enable_progress_bar()

@@ -46,6 +46,10 @@ class ImageFolder:
         """Nothing but the sampler's name: what shaped these images lies outside the house."""
         return {"sampler": "image_folder"}
 
+    def cut(self, prompts: Sequence[str]) -> int:
+        """None that is known: these images are painted already."""
+        return 0
+
     def paint(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image]:
         """The images as they lie there. Raises ImageFolderError for one that is not listed, and PictureError."""
         wanted = list(zip(prompts, seeds, strict=True))

@@ -29,6 +29,10 @@ class Swatch:
         """The size, as JSON values."""
         return {"sampler": "swatch", "size_px": self._size_px}
 
+    def cut(self, prompts: Sequence[str]) -> int:
+        """None: the whole text decides the colour."""
+        return 0
+
     def paint(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image]:
         """A plain square for each prompt and seed."""
         return [

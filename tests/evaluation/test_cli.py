@@ -53,6 +53,7 @@ def test_generate_as_json_is_one_value() -> None:
         "prompt_set": "demo-6-seed3",
         "images": 6,
         "new": 6,
+        "cut": 0,
         "seconds": 0,
     }
 

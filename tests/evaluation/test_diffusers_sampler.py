@@ -84,6 +84,18 @@ def test_size_and_steps_are_taken_from_the_settings(pipeline_folder: Path, sampl
     assert (larger.details["steps"], sampler.details["steps"]) == (2, 3)
 
 
+def test_a_prompt_longer_than_the_text_encoder_reads_is_counted_and_painted_without_noise(
+    sampler: DiffusersSampler, capfd: pytest.CaptureFixture[str]
+) -> None:
+    prompts = ["a red circle", "a red circle " * 60]
+
+    painted = sampler.paint(prompts, [0, 0])
+
+    assert sampler.cut(prompts) == 1
+    assert len(painted) == 2
+    assert "truncated" not in "".join(capfd.readouterr())
+
+
 def test_details_say_what_painted(sampler: DiffusersSampler) -> None:
     details = json.loads(json.dumps(sampler.details))
 
