@@ -40,6 +40,9 @@ def front_door(
         raise typer.Exit
 
 
+_INTERRUPTED = 130  # what shells call a program that Ctrl-C ended, and Typer's exit code for it
+
+
 def main() -> None:
     """Run the command line; a CanvasError becomes one sentence on stderr and exit code 1, Ctrl-C exit code 130."""
     try:
@@ -47,8 +50,10 @@ def main() -> None:
     except CanvasError as error:
         print(f"canvas: {error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print(
-            "canvas: interrupted; what was finished is kept, and the same command goes on from there.", file=sys.stderr
-        )
-        sys.exit(130)
+    except SystemExit as leaving:
+        if leaving.code == _INTERRUPTED:
+            print(
+                "canvas: interrupted; what was finished is kept, and the same command goes on from there.",
+                file=sys.stderr,
+            )
+        raise

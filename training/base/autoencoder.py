@@ -45,7 +45,8 @@ class AutoencoderTask(nn.Module):
         latents = self.autoencoder.encode(images).latent_dist.mean
         noisy = latents + _LATENT_NOISE * torch.randn_like(latents)
         rebuilt = self.autoencoder.decode(noisy).sample
-        return functional.mse_loss(rebuilt, images) + _PULL * latents.square().mean()
+        loss: Tensor = functional.mse_loss(rebuilt, images) + _PULL * latents.square().mean()
+        return loss
 
 
 @torch.no_grad()

@@ -144,6 +144,6 @@ def _learn_autoencoder(folder: Path, pictures: list[Image.Image], settings: Base
         folder / _AUTOENCODER_FIT,
         description="Training the autoencoder",
     )
-    set_scaling_factor(autoencoder, images.split(_SCALE_BATCH))
+    set_scaling_factor(autoencoder, torch.split(images, _SCALE_BATCH))
     autoencoder.save_pretrained(folder / "vae")
     return autoencoder

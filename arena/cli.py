@@ -1,0 +1,323 @@
+"""`canvas arena`: entrants, studies, the site, boards, exports and the check of the log."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from prompts.console import AsJson, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from arena.ledger.ledger import Ledger
+    from arena.ledger.records import Entrant, StudyRecord
+    from arena.statistics.against_reference import EntrantResult
+
+app = typer.Typer(help="Let people compare entrants: enter, open a study, serve, read the board.", no_args_is_help=True)
+study_app = typer.Typer(help="Open a study for votes, see what was declared, close it.", no_args_is_help=True)
+app.add_typer(study_app, name="study")
+
+
+Home = Annotated[
+    Path | None,
+    typer.Option(
+        "--arena",
+        envvar="ARENA_HOME",
+        show_envvar=True,
+        metavar="FOLDER",
+        help="The arena's folder, with its ledger and its images; ./arena-data where nothing is said.",
+    ),
+]
+StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="The study's name; NAME@1 is its first version.")]
+OneKind = Annotated[
+    Literal["people", "simulated"],
+    typer.Option("--raters", help="Whose votes: people's, or those of simulated raters. They never mix."),
+]
+
+
+@app.command()
+def enter(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="FOLDER_OR_HUB_ID",
+            help="A diffusers folder, a folder of images with a gallery.csv, owner/name on the hub, or swatch:NAME.",
+        ),
+    ],
+    *,
+    name: Annotated[str | None, typer.Option(help="What to call it; else its entrant.json or its folder says.")] = None,
+    arena: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Enter a model or a folder of images."""
+    from arena.entering import read_entrant
+
+    entrant = read_entrant(source, name=name)
+    with _ledger(arena) as ledger:
+        known = {one.name: one for one in ledger.entrants()}.get(entrant.name)
+        # What was painted since is written into the details: entering the same folder again takes nothing away.
+        if known is None or not _says_as_much(known, entrant):
+            ledger.enter(entrant, now=_now())
+            known = None
+        kept = ledger.entrant(entrant.name)
+    if as_json:
+        print_json({**_entrant_json(kept), "new": known is None})
+    elif known is None:
+        say(f"Entered '{kept.name}'. Paint its gallery: canvas evaluate generate --entrant {source} --prompts SET")
+    else:
+        say(f"'{kept.name}' was entered before; nothing changed.")
+
+
+@app.command()
+def entrants(*, arena: Home = None, as_json: AsJson = False) -> None:
+    """List who is entered."""
+    with _ledger(arena) as ledger:
+        found = ledger.entrants()
+    if as_json:
+        print_json([_entrant_json(entrant) for entrant in found])
+        return
+    if not found:
+        say("Nobody is entered yet: canvas arena enter FOLDER_OR_HUB_ID")
+        return
+    print_table(["name", "sampler", "source"], ((one.name, one.sampler, one.source) for one in found))
+
+
+@study_app.command("open")
+def open_study(
+    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The declaration; arena/README.md shows one.")],
+    *,
+    new_version: Annotated[
+        bool, typer.Option("--new-version", help="The declaration changed: close the old version and open this one.")
+    ] = False,
+    arena: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Open a study for votes; from then on its declaration is frozen."""
+    from arena.study import read_study_file
+
+    with _ledger(arena) as ledger:
+        study = read_study_file(file, ledger.prompt_set)
+        record = ledger.open_study(study, now=_now(), new_version=new_version)
+    if as_json:
+        print_json({**_study_json(record), "newly_opened": record.newly_opened})
+        return
+    comparisons = len(study.candidates) * len(study.prompts) * len(study.seeds)
+    shown = f"'{record.name}', version {record.version}"
+    if record.newly_opened:
+        say(f"Opened {shown}: {comparisons:,} comparisons. Let people vote: canvas arena serve")
+    else:
+        say(f"{shown} is open with exactly this declaration since {record.opened_at:%Y-%m-%d %H:%M} UTC; no change.")
+
+
+@study_app.command("list")
+def list_studies(*, arena: Home = None, as_json: AsJson = False) -> None:
+    """List the studies and their versions."""
+    with _ledger(arena) as ledger:
+        found = ledger.studies()
+    if as_json:
+        print_json([_study_json(record) for record in found])
+        return
+    if not found:
+        say("No study was opened yet: canvas arena study open FILE.toml")
+        return
+    print_table(
+        ["study", "version", "state", "reference", "candidates", "prompts", "question"],
+        (
+            (
+                record.name,
+                record.version,
+                "open" if record.is_open else "closed",
+                record.study.reference,
+                ", ".join(record.study.candidates),
+                f"{record.study.prompts.name} ({len(record.study.prompts):,})",
+                record.study.question,
+            )
+            for record in found
+        ),
+    )
+
+
+@study_app.command("show")
+def show_study(name: StudyName, *, arena: Home = None, as_json: AsJson = False) -> None:
+    """Show a study's declaration, its hash, and how many votes it has."""
+    with _ledger(arena) as ledger:
+        record = ledger.study(name)
+        key = f"{record.name}@{record.version}"
+        counts = {kind: len(ledger.votes(key, raters=kind)) for kind in ("people", "simulated")}
+    if as_json:
+        print_json({**_study_json(record), "declaration": record.study.to_dict(), "votes": counts})
+        return
+    study = record.study
+    print_table(
+        ["declared", key],
+        [
+            ("state", f"open since {record.opened_at:%Y-%m-%d}" if record.is_open else f"closed {record.closed_at}"),
+            ("title", study.shown_title),
+            ("question", study.question),
+            ("reference", study.reference),
+            ("candidates", ", ".join(study.candidates)),
+            ("prompts", f"{study.prompts.name} ({len(study.prompts):,})"),
+            ("seeds", ", ".join(map(str, study.seeds))),
+            ("choices", ", ".join(study.choices)),
+            ("delta", study.delta),
+            ("votes per rater", study.votes_per_rater),
+            ("votes of people", f"{counts['people']:,}"),
+            ("votes of simulated raters", f"{counts['simulated']:,}"),
+            ("hash", record.hash),
+        ],
+    )
+
+
+@study_app.command("close")
+def close_study(name: StudyName, *, arena: Home = None, as_json: AsJson = False) -> None:
+    """Take no more votes; the board stays."""
+    with _ledger(arena) as ledger:
+        record = ledger.close_study(name, now=_now())
+    if as_json:
+        print_json(_study_json(record))
+    else:
+        say(f"'{record.name}', version {record.version}, is closed. Its board: canvas arena board {record.name}")
+
+
+@app.command()
+def serve(
+    *,
+    host: Annotated[str | None, typer.Option(help="Where to listen; 127.0.0.1 where nothing is said.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="7860 where nothing is said.")] = None,
+    arena: Home = None,
+) -> None:
+    """Serve the rating page, the dashboard and the gallery until you press Ctrl-C."""
+    from arena.app import serve as serve_site
+    from arena.settings import read_settings
+
+    settings = read_settings(home=arena, host=host, port=port)
+    serve_site(settings, on_ready=lambda address: say(f"The arena is open at {address} (Ctrl-C closes it)"))
+
+
+@app.command()
+def board(study: StudyName, *, raters: OneKind = "people", arena: Home = None, as_json: AsJson = False) -> None:
+    """Show each entrant's preference rate against the reference, its interval and its verdict."""
+    from arena.board import board_from_votes
+
+    with _ledger(arena) as ledger:
+        record = ledger.study(study)
+        votes = ledger.votes(f"{record.name}@{record.version}", raters=raters)
+    result = board_from_votes(record.study, votes, raters)
+    if as_json:
+        print_json(result.to_dict())
+        return
+    voted = "simulated raters" if raters == "simulated" else "raters"
+    say(f"{result.title}: {result.votes:,} votes of {result.raters:,} {voted}, against '{result.reference}'")
+    print_table(
+        ["entrant", "rate", "95% interval", "votes", "raters", "verdict"],
+        (_board_row(row) for row in result.rows),
+    )
+
+
+@app.command()
+def export(
+    study: StudyName,
+    *,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to: a .csv or .parquet file.")],
+    raters: Annotated[
+        Literal["people", "simulated", "all"],
+        typer.Option("--raters", help="Whose votes; the column `simulated` says which is which."),
+    ] = "people",
+    arena: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the effective votes as a table, one row per vote."""
+    from arena.export import write_votes
+
+    with _ledger(arena) as ledger:
+        record = ledger.study(study)
+        votes = ledger.votes(f"{record.name}@{record.version}", raters=raters)
+    write_votes(out, record.study, votes)
+    if as_json:
+        print_json({"study": record.name, "version": record.version, "raters": raters, "votes": len(votes)})
+    else:
+        say(f"Wrote {len(votes):,} votes to {out}.")
+
+
+@app.command()
+def verify(
+    study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="One study; all of them without it.")] = None,
+    *,
+    expect: Annotated[
+        str | None,
+        typer.Option(metavar="NUMBER:HASH", help="A head noted down earlier, which must still be part of the log."),
+    ] = None,
+    arena: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Replay the hash-chained log and hold the votes against it; the first broken event is named."""
+    from arena.ledger.chain import read_head
+    from arena.ledger.errors import HeadFormatError
+
+    if expect is not None and study is None:
+        raise HeadFormatError("Say which study the noted head belongs to: canvas arena verify STUDY --expect ...")
+    noted = None if expect is None else read_head(expect)
+    with _ledger(arena) as ledger:
+        found = [ledger.study(study)] if study is not None else ledger.studies()
+        names = [f"{record.name}@{record.version}" for record in found]
+        heads = {name: ledger.verify(name, noted=noted) for name in names}
+    if as_json:
+        print_json([{"study": name, "events": head.seq, "head": str(head)} for name, head in heads.items()])
+        return
+    for name, head in heads.items():
+        say(f"'{name}' is whole: {head.seq:,} events. Its head, to note down elsewhere: {head}")
+    if not heads:
+        say("No study was opened yet: there is nothing to verify.")
+
+
+def _ledger(home: Path | None) -> "Ledger":
+    from arena.ledger.ledger import Ledger
+    from arena.settings import read_settings
+
+    return Ledger.open(read_settings(home=home).database_url)
+
+
+def _now() -> Any:
+    from datetime import UTC, datetime
+
+    return datetime.now(UTC)
+
+
+def _says_as_much(known: "Entrant", entrant: "Entrant") -> bool:
+    same = (known.source, known.sampler) == (entrant.source, entrant.sampler)
+    return same and all(key in known.details and known.details[key] == entrant.details[key] for key in entrant.details)
+
+
+def _entrant_json(entrant: "Entrant") -> dict[str, Any]:
+    return {
+        "name": entrant.name,
+        "source": entrant.source,
+        "sampler": entrant.sampler,
+        "details": entrant.details,
+    }
+
+
+def _study_json(record: "StudyRecord") -> dict[str, Any]:
+    return {
+        "name": record.name,
+        "version": record.version,
+        "open": record.is_open,
+        "hash": record.hash,
+        "reference": record.study.reference,
+        "candidates": list(record.study.candidates),
+        "prompts": {"name": record.study.prompts.name, "id": record.study.prompts.id},
+        "opened_at": record.opened_at.isoformat(),
+        "closed_at": None if record.closed_at is None else record.closed_at.isoformat(),
+    }
+
+
+def _board_row(row: "EntrantResult") -> tuple[str, ...]:
+    rate = row.half_tie
+    interval = rate.interval
+    return (
+        row.entrant,
+        "none" if rate.rate is None else f"{rate.rate:.1%}",
+        "none" if interval is None else f"{interval.low:.1%} to {interval.high:.1%}",
+        f"{rate.n:,}",
+        f"{rate.raters:,}",
+        row.judgement.verdict.value,
+    )

@@ -1,0 +1,148 @@
+"""The guard before every route: which paths exist, who may post, and what a browser is told about each answer.
+
+Pure ASGI, so that Gradio's event streams pass through unbuffered. Gradio's own routes are open by default (uploads,
+remote files, its configuration, its documentation); here a page gets only the routes that its script needs, by name,
+and everything else under its mount answers 404 as if it were not there.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+# What Gradio's script asks for on any page of ours: its own files and the first handshake.
+SHELL_READS = ("assets/", "static/", "theme.css", "gradio_api/startup-events", "gradio_api/heartbeat/")
+# What it asks for besides on a page whose events run in Python.
+EVENT_READS = ("gradio_api/queue/data",)
+EVENT_POSTS = ("gradio_api/queue/join", "gradio_api/reset", "gradio_api/cancel")
+
+LARGEST_BODY_BYTES = 64 * 1024
+
+_READS = ("GET", "HEAD")
+_COMMON_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
+)
+_OWN_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
+    "manifest-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+)
+# Gradio's shell has inline scripts and styles and compiles its templates in the browser; Plotly starts blob workers.
+_SHELL_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
+    "object-src 'none'; base-uri 'self'; frame-ancestors 'none'; form-action 'self'"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doors:
+    """What passes through a Gradio mount: prefixes of the paths below it, for reading and for posting."""
+
+    reads: tuple[str, ...] = SHELL_READS
+    posts: tuple[str, ...] = ()
+
+
+# A page that only shows one component, and a page with events in Python.
+STILL_PAGE = Doors()
+LIVE_PAGE = Doors(reads=SHELL_READS + EVENT_READS, posts=EVENT_POSTS)
+
+
+class Guard:
+    """Middleware around the whole site."""
+
+    def __init__(self, app: ASGIApp, *, mounts: Mapping[str, Doors], ours: Mapping[str, str]) -> None:
+        """`mounts` maps a Gradio mount ("/rate") to the doors that stand open in it.
+
+        `ours` maps a prefix of our own routes below a mount ("/rate/api/") to the one method that they take.
+        """
+        self._app = app
+        self._mounts = dict(mounts)
+        self._ours = dict(ours)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse what has no business here, and put the security headers on whatever answers."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        mount = self._mount_of(scope["path"])
+        policy = _OWN_POLICY if mount is None else _SHELL_POLICY
+        refusal = self._refusal(scope, mount)
+        guarded = _with_headers(send, policy)
+        if refusal is None:
+            await self._app(scope, receive, guarded)
+        else:
+            await _answer(guarded, *refusal)
+
+    def _mount_of(self, path: str) -> str | None:
+        if path.startswith(tuple(self._ours)):
+            return None
+        return next((mount for mount in self._mounts if path == mount or path.startswith(f"{mount}/")), None)
+
+    def _refusal(self, scope: Scope, mount: str | None) -> tuple[int, str] | None:
+        headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        method = scope["method"]
+        if mount is not None and not _stands_open(self._mounts[mount], mount, scope):
+            return 404, "There is nothing at this address."
+        taken = next((one for prefix, one in self._ours.items() if scope["path"].startswith(prefix)), method)
+        if method != taken:
+            return 405, f"This address takes {taken} requests only."
+        if method in _READS:
+            return None
+        if _comes_from_elsewhere(headers):
+            return 403, "This request came from another site and was refused."
+        return _body_refusal(headers) if method == "POST" else None
+
+
+def _stands_open(doors: Doors, mount: str, scope: Scope) -> bool:
+    path: str = scope["path"]
+    below = path.removeprefix(mount).removeprefix("/")
+    if not below:
+        # A deep link makes Gradio read a stored state from disk by a name in the URL; we make no such links.
+        return scope["method"] in _READS and b"deep_link" not in scope.get("query_string", b"")
+    if "//" in path or ".." in path:
+        return False
+    if scope["method"] in _READS:
+        return below.startswith(doors.reads)
+    return scope["method"] == "POST" and below.rstrip("/") in doors.posts
+
+
+def _comes_from_elsewhere(headers: Mapping[bytes, str]) -> bool:
+    """Browsers say where a request starts; a program that says nothing carries no one's cookie."""
+    if headers.get(b"sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        return True
+    origin = headers.get(b"origin")
+    return origin is not None and origin.partition("://")[2] != headers.get(b"host", "")
+
+
+def _body_refusal(headers: Mapping[bytes, str]) -> tuple[int, str] | None:
+    length = headers.get(b"content-length", "")
+    if not length.isascii() or not length.isdigit():
+        return 411, "A request with a body has to say its length."
+    if int(length) > LARGEST_BODY_BYTES:
+        return 413, f"A request's body may be {LARGEST_BODY_BYTES} bytes at most."
+    return None
+
+
+def _with_headers(send: Send, policy: str) -> Send:
+    extra = [*_COMMON_HEADERS, (b"content-security-policy", policy.encode())]
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", []), *extra]}
+        await send(message)
+
+    return sending
+
+
+async def _answer(send: Send, status: int, sentence: str) -> None:
+    body = json.dumps({"error": sentence}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

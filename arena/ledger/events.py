@@ -1,0 +1,154 @@
+"""What the events of a study's chain say, and the votes read back from them alone. Pure.
+
+Kinds: `opened` (the whole declaration, prompts' texts included), `vote`, `undo`, `closed`. They hold rater numbers and
+entrants' names, and nothing that leads back to a person.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from arena.canonical import utc_text
+from arena.ledger.records import Event
+from arena.study import Study
+from arena.votes import Choice, VoteRecord
+
+OPENED = "opened"
+VOTE = "vote"
+UNDO = "undo"
+CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoteFacts:
+    """All that a board needs of one vote, without the words that the study's declaration already has.
+
+    `images` are the content hashes of what was shown left and right; `repeats` is the pair that this one repeats.
+    """
+
+    study: str
+    version: int
+    declaration: str
+    pair: int
+    question: str
+    round: int
+    rater: int
+    simulated: bool
+    prompt_id: str
+    category: str
+    seed: int
+    left: str
+    right: str
+    images: tuple[str, str]
+    repeats: int | None
+    choice: Choice
+    latency_ms: int | None
+    session: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoFacts:
+    """Which vote was taken back: that of the pair, question and round."""
+
+    pair: int
+    question: str
+    round: int
+    rater: int
+    at: datetime
+
+
+def opened_content(study: Study, version: int, at: datetime) -> dict[str, Any]:
+    """The first event of a chain."""
+    return {"at": utc_text(at), "version": version, "hash": study.hash, "declaration": study.to_dict()}
+
+
+def closed_content(reason: str, at: datetime) -> dict[str, Any]:
+    """The last event of a chain."""
+    return {"at": utc_text(at), "reason": reason}
+
+
+def vote_content(vote_id: int, facts: VoteFacts) -> dict[str, Any]:
+    """A vote, as it enters the chain."""
+    return {
+        "vote": vote_id,
+        "at": utc_text(facts.at),
+        "study": facts.study,
+        "version": facts.version,
+        "declaration": facts.declaration,
+        "pair": facts.pair,
+        "question": facts.question,
+        "round": facts.round,
+        "rater": facts.rater,
+        "simulated": facts.simulated,
+        "prompt": facts.prompt_id,
+        "category": facts.category,
+        "seed": facts.seed,
+        "left": facts.left,
+        "right": facts.right,
+        "images": list(facts.images),
+        "repeats": facts.repeats,
+        "choice": str(facts.choice),
+        "latency_ms": facts.latency_ms,
+        "session": facts.session,
+    }
+
+
+def undo_content(vote_id: int, facts: UndoFacts) -> dict[str, Any]:
+    """A vote taken back; the next round is open."""
+    return {
+        "vote": vote_id,
+        "at": utc_text(facts.at),
+        "pair": facts.pair,
+        "question": facts.question,
+        "round": facts.round,
+        "rater": facts.rater,
+    }
+
+
+def study_from_events(events: Iterable[Event]) -> Study:
+    """The declaration, as the chain's first event holds it. The chain must have been verified, and is not empty."""
+    return Study.from_dict(json.loads(next(iter(events)).body)["declaration"])
+
+
+def votes_from_events(events: Iterable[Event]) -> list[VoteRecord]:
+    """The effective votes (not undone, no declared repeats) of people and simulated raters, by vote id.
+
+    Everything comes from the events: it is what `Ledger.votes` reads from the rows, and what they are held against.
+    """
+    texts: dict[str, str] = {}
+    effective: dict[int, dict[str, Any]] = {}
+    for event in events:
+        content = json.loads(event.body)
+        match event.kind:
+            case "opened":
+                texts = {prompt["id"]: prompt["text"] for prompt in content["declaration"]["prompts"]["prompts"]}
+            case "vote":
+                if content["repeats"] is None:
+                    effective[content["vote"]] = content
+            case "undo":
+                effective.pop(content["vote"], None)
+            case _:
+                pass
+    return [_record(content, texts) for _, content in sorted(effective.items())]
+
+
+def _record(content: dict[str, Any], texts: dict[str, str]) -> VoteRecord:
+    return VoteRecord(
+        vote_id=content["vote"],
+        ts=datetime.fromisoformat(content["at"]),
+        rater=content["rater"],
+        simulated=content["simulated"],
+        study=content["study"],
+        question=content["question"],
+        prompt_id=content["prompt"],
+        prompt=texts[content["prompt"]],
+        category=content["category"],
+        left=content["left"],
+        right=content["right"],
+        choice=Choice(content["choice"]),
+        latency_ms=content["latency_ms"],
+        session=content["session"],
+    )

@@ -1,0 +1,1 @@
+"""The schema's history, one file per revision, oldest first; `arena.ledger.schema` applies it."""

@@ -1,0 +1,229 @@
+"""Opening, finding and closing studies in SQL, and reading their chains."""
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from arena.canonical import canonical_json
+from arena.ledger.chain import START, Head
+from arena.ledger.entrants import entrant
+from arena.ledger.errors import (
+    MissingImagesError,
+    ShapesDifferError,
+    StudyChangedError,
+    StudyClosedError,
+    UnknownPromptSetError,
+    UnknownStudyError,
+)
+from arena.ledger.events import CLOSED, OPENED, closed_content, opened_content
+from arena.ledger.galleries import gallery, missing_images
+from arena.ledger.records import Event, StudyRecord
+from arena.ledger.tables import EVENTS, PROMPT_SETS, STUDIES
+from arena.ledger.writer import Batch
+from arena.study import Study
+from prompts.errors import quoted
+
+#: "shapes" is the newest version of a study, "shapes@1" its first.
+_VERSIONED = re.compile(r"(?P<name>.+)@(?P<version>[1-9][0-9]{0,8})")
+
+#: How much the proportions of two images of a pair may differ (a pixel of rounding) before they tell who painted them.
+_ASPECT_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyPlace:
+    """The row of a study's version, and whether it takes votes."""
+
+    id: int
+    is_open: bool
+
+
+def open_study(batch: Batch, study: Study, now: datetime, new_version: bool) -> StudyRecord:
+    """Open it for votes. The same declaration, already open, is found and left as it is.
+
+    A changed declaration becomes the next version when `new_version` says so, and the version before is closed.
+    Raises StudyChangedError, StudyClosedError, UnknownEntrantError, UnknownPromptSetError, MissingImagesError and
+    ShapesDifferError.
+    """
+    latest = _latest(batch.connection, study.name)
+    if latest is not None:
+        if latest.hash == study.hash and latest.is_open:
+            return latest
+        if not new_version:
+            raise _refusal(latest, study)
+    _check(batch.connection, study)
+    if latest is not None and latest.is_open:
+        _close(batch, latest, "a new version was opened", now)
+    version = 1 if latest is None else latest.version + 1
+    row = {
+        "name": study.name,
+        "version": version,
+        "hash": study.hash,
+        "declaration": canonical_json(study.to_dict()),
+        "opened_at": now,
+        "head_seq": START.seq,
+        "head_hash": START.hash,
+    }
+    id = batch.connection.execute(insert(STUDIES).values(row).returning(STUDIES.c.id)).scalar_one()
+    batch.append(id, OPENED, opened_content(study, version, now))
+    return StudyRecord(
+        id=id,
+        name=study.name,
+        version=version,
+        hash=study.hash,
+        study=study,
+        opened_at=now,
+        closed_at=None,
+        newly_opened=True,
+    )
+
+
+def close_study(batch: Batch, name: str, now: datetime) -> StudyRecord:
+    """Take no more votes. Closing a closed study changes nothing. Raises UnknownStudyError."""
+    record = find_study(batch.connection, name)
+    if record.is_open and batch.lock_study(record.id).closed_at is None:
+        _close(batch, record, "closed by the researchers", now)
+    return study_by_id(batch.connection, record.id)
+
+
+def find_study(connection: Connection, name: str) -> StudyRecord:
+    """The newest version of `name`, or the one that "name@2" says. Raises UnknownStudyError."""
+    versioned = _VERSIONED.fullmatch(name)
+    record = (
+        _latest(connection, versioned["name"], int(versioned["version"])) if versioned else _latest(connection, name)
+    )
+    if record is None:
+        known = connection.execute(select(STUDIES.c.name).distinct().order_by(STUDIES.c.name)).scalars().all()
+        raise UnknownStudyError(
+            f"There is no study {quoted(name)}. "
+            + (f"Known: {', '.join(known)}." if known else "None was opened yet: `canvas arena study open FILE.toml`.")
+        )
+    return record
+
+
+def study_by_id(connection: Connection, id: int) -> StudyRecord:
+    """The study of this row, which exists."""
+    return _record(connection.execute(select(STUDIES).where(STUDIES.c.id == id)).one())
+
+
+def newest_study(connection: Connection, name: str) -> StudyPlace | None:
+    """The newest version of a study; nothing for an unknown name. Quick: the declaration is not read."""
+    columns = select(STUDIES.c.id, STUDIES.c.closed_at).where(STUDIES.c.name == name)
+    row = connection.execute(columns.order_by(STUDIES.c.version.desc()).limit(1)).one_or_none()
+    return None if row is None else StudyPlace(id=row.id, is_open=row.closed_at is None)
+
+
+def studies(connection: Connection) -> list[StudyRecord]:
+    """Every version of every study, by name and version."""
+    return [_record(row) for row in connection.execute(select(STUDIES).order_by(STUDIES.c.name, STUDIES.c.version))]
+
+
+def events(connection: Connection, study_id: int) -> Iterator[Event]:
+    """The study's chain, from its beginning."""
+    wanted = select(EVENTS).where(EVENTS.c.study_id == study_id).order_by(EVENTS.c.seq)
+    for row in connection.execute(wanted.execution_options(yield_per=1000)):
+        yield Event(seq=row.seq, kind=row.kind, body=row.body, previous=row.previous, hash=row.hash)
+
+
+def head(connection: Connection, study_id: int) -> Head:
+    """The last event's number and hash, as the study's row has them."""
+    row = connection.execute(select(STUDIES.c.head_seq, STUDIES.c.head_hash).where(STUDIES.c.id == study_id)).one()
+    return Head(seq=row.head_seq, hash=row.head_hash)
+
+
+def _close(batch: Batch, record: StudyRecord, reason: str, now: datetime) -> None:
+    batch.append(record.id, CLOSED, closed_content(reason, now))
+    batch.connection.execute(update(STUDIES).where(STUDIES.c.id == record.id).values(closed_at=now))
+    batch.mark_closed(record.id, now)
+
+
+def _latest(connection: Connection, name: str, version: int | None = None) -> StudyRecord | None:
+    wanted = select(STUDIES).where(STUDIES.c.name == name).order_by(STUDIES.c.version.desc()).limit(1)
+    if version is not None:
+        wanted = wanted.where(STUDIES.c.version == version)
+    row = connection.execute(wanted).one_or_none()
+    return None if row is None else _record(row)
+
+
+def _record(row: Row[Any]) -> StudyRecord:
+    return StudyRecord(
+        id=row.id,
+        name=row.name,
+        version=row.version,
+        hash=row.hash,
+        study=Study.from_dict(json.loads(row.declaration)),
+        opened_at=row.opened_at,
+        closed_at=row.closed_at,
+    )
+
+
+def _refusal(latest: StudyRecord, study: Study) -> StudyChangedError | StudyClosedError:
+    before, after = latest.study.to_dict(), study.to_dict()
+    changed = [key for key in before if before[key] != after[key]]
+    if not changed:
+        return StudyClosedError(
+            f"The study '{study.name}' was closed on {latest.closed_at:%Y-%m-%d}. Open it anew, as version "
+            f"{latest.version + 1} with its own votes, with --new-version."
+        )
+    return StudyChangedError(
+        f"The study '{study.name}' is frozen since it was opened, and its file now says something else about "
+        f"{', '.join(changed)}. Put it back, or open it as version {latest.version + 1}, which starts without votes "
+        f"and closes version {latest.version}, with --new-version."
+    )
+
+
+def _check(connection: Connection, study: Study) -> None:
+    for name in study.entrants:
+        entrant(connection, name)
+    if connection.execute(select(PROMPT_SETS.c.id).where(PROMPT_SETS.c.set_id == study.prompts.id)).first() is None:
+        raise UnknownPromptSetError(
+            f"The ledger does not keep the prompt set '{study.prompts.name}'. Paint its galleries first."
+        )
+    _check_galleries(connection, study)
+    _check_shapes(connection, study)
+
+
+def _check_galleries(connection: Connection, study: Study) -> None:
+    wanted = len(study.prompts) * len(study.seeds)
+    lacking, commands = [], []
+    for name in study.entrants:
+        missing = missing_images(connection, name, study.prompts, study.seeds)
+        if missing:
+            first = missing[0]
+            lacking.append(
+                f"'{name}' lacks {len(missing)} of {wanted} (first: {quoted(first.prompt.text)}, seed {first.seed})"
+            )
+            commands.append(_generate_command(connection, name, study))
+    if lacking:
+        raise MissingImagesError(
+            f"The study '{study.name}' cannot open, because images are missing: {'; '.join(lacking)}. Paint them: "
+            + " ; ".join(commands)
+        )
+
+
+def _generate_command(connection: Connection, name: str, study: Study) -> str:
+    source = entrant(connection, name).source
+    words = ["canvas", "evaluate", "generate", "--entrant", source or name]
+    if source:
+        words += ["--name", name]
+    words += ["--prompts", study.prompts.name, "--seeds", ",".join(map(str, study.seeds))]
+    return f"`{shlex.join(words)}`"
+
+
+def _check_shapes(connection: Connection, study: Study) -> None:
+    references = gallery(connection, study.reference, study.prompts, study.seeds)
+    for name in study.candidates:
+        for ours, theirs in zip(references, gallery(connection, name, study.prompts, study.seeds), strict=True):
+            ratio = (ours.width * theirs.height) / (ours.height * theirs.width)
+            if abs(ratio - 1) > _ASPECT_TOLERANCE:
+                raise ShapesDifferError(
+                    f"The study '{study.name}' would not be blind: '{name}' paints {theirs.width} x {theirs.height} "
+                    f"pixels where '{study.reference}' paints {ours.width} x {ours.height}. Paint both in one shape "
+                    "(the size may differ: the larger image is scaled down)."
+                )

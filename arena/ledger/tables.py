@@ -1,0 +1,269 @@
+"""The ledger's tables, as SQLModel rows. Pairs, votes, undos and events are appended and never updated.
+
+A study's row carries the head of its chain (last number and hash), and `closed_at`; nothing else in it changes.
+`identities` alone holds what could lead back to a person, and nothing in the chain refers to it.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+from sqlmodel import Field, SQLModel
+
+# SQLite counts up only an INTEGER primary key; PostgreSQL's INTEGER ends at 2^31.
+BigId = BigInteger().with_variant(Integer, "sqlite")
+
+# Names for every constraint: without them SQLite's migrations could not drop one later.
+_NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Moments in UTC, with their zone on both databases (SQLite itself keeps none)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Python to database. Raises ValueError for a moment without a zone."""
+        if value is not None and value.tzinfo is None:
+            raise ValueError(f"The moment {value} has no time zone.")
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Database to Python."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Row(SQLModel):
+    """The base of all tables; `metadata` is our own, so that no other library's tables get among ours."""
+
+    metadata = MetaData(naming_convention=_NAMES)
+
+
+class EntrantRow(Row, table=True):
+    """An entrant; see `records.Entrant`."""
+
+    __tablename__ = "entrants"
+    id: int = Field(primary_key=True)
+    name: str = Field(unique=True, max_length=80)
+    source: str
+    sampler: str
+    details: dict[str, Any] = Field(sa_type=JSON)
+    entered_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class PromptRow(Row, table=True):
+    """A prompt's text, once, under the hash of it."""
+
+    __tablename__ = "prompts"
+    id: str = Field(primary_key=True, max_length=16)
+    text: str = Field(sa_type=Text)
+
+
+class PromptSetRow(Row, table=True):
+    """A prompt set under a name; `set_id` is the hash of its prompts, which two names may share."""
+
+    __tablename__ = "prompt_sets"
+    __table_args__ = (UniqueConstraint("name", "set_id"),)
+    id: int = Field(primary_key=True)
+    name: str
+    set_id: str = Field(max_length=16, index=True)
+    licence: str
+    source: str
+
+
+class PromptSetMemberRow(Row, table=True):
+    """A prompt's place in a set, with the labels that this set gives it."""
+
+    __tablename__ = "prompt_set_members"
+    prompt_set: int = Field(primary_key=True, foreign_key="prompt_sets.id")
+    position: int = Field(primary_key=True)
+    prompt_id: str = Field(foreign_key="prompts.id", index=True)
+    category: str
+    challenge: str
+    note: str = Field(sa_type=Text)
+
+
+class GeneratedImageRow(Row, table=True):
+    """What an entrant painted for a prompt with a seed; the pixels lie in the ImageStore under `image_hash`."""
+
+    __tablename__ = "generated_images"
+    __table_args__ = (UniqueConstraint("entrant_id", "prompt_id", "seed"),)
+    id: int = Field(primary_key=True, sa_type=BigId)
+    entrant_id: int = Field(foreign_key="entrants.id")
+    prompt_id: str = Field(foreign_key="prompts.id", max_length=16)
+    seed: int = Field(sa_type=BigInteger)
+    image_hash: str = Field(max_length=64)
+    width: int
+    height: int
+    seconds: float
+    made_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class ScoreRow(Row, table=True):
+    """A measurement; a later one of the same entrant, prompt set and metric counts in place of the former."""
+
+    __tablename__ = "scores"
+    id: int = Field(primary_key=True)
+    entrant_id: int = Field(foreign_key="entrants.id", index=True)
+    prompt_set_id: str = Field(max_length=16)
+    metric: str
+    value: float
+    low: float
+    high: float
+    n: int
+    details: dict[str, Any] = Field(sa_type=JSON)
+
+
+class StudyRow(Row, table=True):
+    """An opened study: its declaration as canonical JSON, that text's hash, and the head of its chain."""
+
+    __tablename__ = "studies"
+    __table_args__ = (UniqueConstraint("name", "version"),)
+    id: int = Field(primary_key=True)
+    name: str
+    version: int
+    hash: str = Field(max_length=64)
+    declaration: str = Field(sa_type=Text)
+    opened_at: datetime = Field(sa_type=UtcDateTime)
+    closed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    head_seq: int = Field(sa_type=BigInteger)
+    head_hash: str = Field(max_length=64)
+
+
+class RaterRow(Row, table=True):
+    """A random 53-bit number and whether a program stands behind it; nothing else is known of a rater here."""
+
+    __tablename__ = "raters"
+    number: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
+    simulated: bool
+    joined_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class IdentityRow(Row, table=True):
+    """Keyed hash of a person's id elsewhere -> rater number. Outside the chain: withdrawal deletes it."""
+
+    __tablename__ = "identities"
+    key_hash: str = Field(primary_key=True, max_length=64)
+    rater: int = Field(foreign_key="raters.number", sa_type=BigInteger, index=True)
+
+
+class PairRow(Row, table=True):
+    """One showing of a comparison to one rater; `repeats` is an earlier pair that it declares to repeat.
+
+    `after_vote_id` is the vote whose answer handed it out (nothing when a page opened): a replayed vote gets the same
+    answer. It is no foreign key, because a vote already points at its pair.
+    """
+
+    __tablename__ = "pairs"
+    __table_args__ = (
+        # The same comparison never comes twice to a rater, unless as a declared repeat.
+        Index(
+            "ux_pairs_shown_once",
+            "study_id",
+            "rater",
+            "candidate_id",
+            "prompt_id",
+            "seed",
+            unique=True,
+            sqlite_where=text("repeats IS NULL"),
+            postgresql_where=text("repeats IS NULL"),
+        ),
+    )
+    id: int = Field(primary_key=True, sa_type=BigId)
+    token: str = Field(unique=True, max_length=32)
+    study_id: int = Field(foreign_key="studies.id")
+    rater: int = Field(foreign_key="raters.number", sa_type=BigInteger)
+    candidate_id: int = Field(foreign_key="entrants.id")
+    prompt_id: str = Field(foreign_key="prompts.id", max_length=16)
+    seed: int = Field(sa_type=BigInteger)
+    candidate_left: bool
+    left_image: int = Field(foreign_key="generated_images.id", sa_type=BigInteger)
+    right_image: int = Field(foreign_key="generated_images.id", sa_type=BigInteger)
+    propensity: float
+    repeats: int | None = Field(default=None, sa_column_args=(ForeignKey("pairs.id"),), sa_type=BigInteger)
+    after_vote_id: int | None = Field(default=None, sa_type=BigInteger)
+    handed_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class VoteRow(Row, table=True):
+    """What was seen and chosen. One per pair, question and round; `key` makes a repeated request harmless."""
+
+    __tablename__ = "votes"
+    __table_args__ = (UniqueConstraint("pair_id", "question", "round"),)
+    id: int = Field(primary_key=True, sa_type=BigId)
+    pair_id: int = Field(foreign_key="pairs.id", sa_type=BigInteger)
+    question: str
+    round: int
+    key: str = Field(unique=True, max_length=64)
+    choice: str = Field(max_length=8)
+    latency_ms: int | None
+    session: str = Field(max_length=64)
+    done: int
+    cast_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class UndoRow(Row, table=True):
+    """A vote taken back: the next round of its pair and question is open."""
+
+    __tablename__ = "undos"
+    __table_args__ = (UniqueConstraint("pair_id", "question", "round"),)
+    id: int = Field(primary_key=True, sa_type=BigId)
+    pair_id: int = Field(foreign_key="pairs.id", sa_type=BigInteger)
+    question: str
+    round: int
+    key: str = Field(unique=True, max_length=64)
+    done: int
+    undone_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class EventRow(Row, table=True):
+    """A link of a study's chain; `body` is the hashed text itself."""
+
+    __tablename__ = "events"
+    study_id: int = Field(primary_key=True, foreign_key="studies.id")
+    seq: int = Field(primary_key=True, sa_type=BigInteger)
+    kind: str
+    body: str = Field(sa_type=Text)
+    previous: str = Field(max_length=64)
+    hash: str = Field(max_length=64)
+
+
+def _table(row: type[Row]) -> Table:
+    return Row.metadata.tables[str(row.__tablename__)]
+
+
+ENTRANTS = _table(EntrantRow)
+PROMPTS = _table(PromptRow)
+PROMPT_SETS = _table(PromptSetRow)
+PROMPT_SET_MEMBERS = _table(PromptSetMemberRow)
+GENERATED_IMAGES = _table(GeneratedImageRow)
+SCORES = _table(ScoreRow)
+STUDIES = _table(StudyRow)
+RATERS = _table(RaterRow)
+IDENTITIES = _table(IdentityRow)
+PAIRS = _table(PairRow)
+VOTES = _table(VoteRow)
+UNDOS = _table(UndoRow)
+EVENTS = _table(EventRow)

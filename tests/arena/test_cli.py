@@ -1,0 +1,296 @@
+import csv
+import json
+import re
+import socket
+import sqlite3
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from arena.cli import app
+from arena.entering import NotAnEntrantError
+from arena.ledger.errors import (
+    BrokenChainError,
+    HeadFormatError,
+    MissingImagesError,
+    NewerSchemaError,
+    NotALedgerError,
+    StudyChangedError,
+    UnknownEntrantError,
+    UnknownPromptSetError,
+    UnknownStudyError,
+)
+from arena.simulation import simulate
+from arena.study import StudyFileError
+
+DECLARED = """\
+name = "shapes"
+question = "Which fits the prompt better?"
+reference = "old"
+candidates = ["ant", "bee"]
+prompts = "things-4"
+ties = true
+both_bad = true
+"""
+
+
+@pytest.fixture(autouse=True)
+def nobody_watches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rich takes these for a terminal of some width; nothing of a developer's own arena is met either."""
+    for variable in ("FORCE_COLOR", "TTY_COMPATIBLE", "ARENA_HOME", "ARENA_DATABASE_URL"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+class Cli:
+    """`canvas arena` over one arena's folder."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+
+    def __call__(self, *words: str) -> Any:
+        result = CliRunner().invoke(app, [*words, "--arena", str(self.home)], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result
+
+    def json(self, *words: str) -> Any:
+        return json.loads(self(*words, "--json").stdout)
+
+
+@pytest.fixture
+def cli(arena: Any) -> Cli:
+    return Cli(arena.home)
+
+
+@pytest.fixture
+def declared(tmp_path: Path) -> Path:
+    file = tmp_path / "shapes.toml"
+    file.write_text(DECLARED)
+    return file
+
+
+def test_an_entrant_is_entered_listed_and_entered_again_without_harm(cli: Cli, tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    folder.mkdir()
+    (folder / "model_index.json").write_text("{}")
+    (folder / "entrant.json").write_text('{"name": "newcomer", "parameters": 5}')
+
+    first = cli.json("enter", str(folder))
+    again = cli.json("enter", str(folder))
+
+    assert (first["name"], first["sampler"], first["details"], first["new"]) == (
+        "newcomer",
+        "diffusers",
+        {"parameters": 5},
+        True,
+    )
+    assert again["new"] is False
+    assert [entrant["name"] for entrant in cli.json("entrants")] == ["ant", "bee", "newcomer", "old"]
+    assert "newcomer" in cli("entrants").stdout
+
+
+def test_entering_again_keeps_what_was_noted_since(cli: Cli, arena: Any, now: datetime) -> None:
+    from dataclasses import replace
+
+    cli("enter", "swatch:warm")
+    noted = replace(arena.ledger.entrant("warm"), details={"painted_with": {"size_px": 32}})
+    arena.ledger.enter(noted, now=now)
+
+    said = cli("enter", "swatch:warm")
+
+    assert "entered before; nothing changed" in said.stderr
+    assert arena.ledger.entrant("warm") == noted
+
+
+def test_what_is_no_entrant_is_refused(cli: Cli, tmp_path: Path) -> None:
+    with pytest.raises(NotAnEntrantError):
+        cli("enter", str(tmp_path))
+
+
+def test_a_study_goes_from_its_file_to_the_board(cli: Cli, arena: Any, declared: Path, now: datetime) -> None:
+    opened = cli.json("study", "open", str(declared))
+    simulate(arena.room, "shapes", raters=6, votes_each=8, judge=lambda *_: "left", rng=arena.rng, now=now)
+    arena.rate_all(arena.join())
+
+    assert (opened["name"], opened["version"], opened["newly_opened"], opened["open"]) == ("shapes", 1, True, True)
+    people, simulated = cli.json("board", "shapes"), cli.json("board", "shapes", "--raters", "simulated")
+    assert (people["votes"], people["simulated"]) == (8, False)
+    assert (simulated["votes"], simulated["simulated"]) == (48, True)
+    assert set(simulated["entrants"]) == {"ant", "bee"}
+    shown = cli("board", "shapes", "--raters", "simulated")
+    assert "48 votes of 6 simulated raters, against 'old'" in shown.stderr
+    assert "bee" in shown.stdout
+    assert cli.json("study", "show", "shapes")["votes"] == {"people": 8, "simulated": 48}
+    assert cli.json("study", "list")[0]["hash"] == opened["hash"]
+    assert "things-4" in cli("study", "list").stdout
+    assert opened["hash"] in cli("study", "show", "shapes").stdout
+
+
+def test_opening_the_same_file_again_says_that_nothing_changed(cli: Cli, declared: Path) -> None:
+    cli("study", "open", str(declared))
+
+    again = cli("study", "open", str(declared))
+
+    assert "is open with exactly this declaration since" in again.stderr
+    assert cli.json("study", "open", str(declared))["newly_opened"] is False
+
+
+def test_an_edit_after_opening_needs_the_flag(cli: Cli, declared: Path) -> None:
+    cli("study", "open", str(declared))
+    declared.write_text(DECLARED + "delta = 0.1\n")
+
+    with pytest.raises(StudyChangedError, match=r"delta.*--new-version"):
+        cli("study", "open", str(declared))
+    cli("study", "open", str(declared), "--new-version")
+
+    assert [(study["version"], study["open"]) for study in cli.json("study", "list")] == [(1, False), (2, True)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error"),
+    [
+        ("ties", "tie", StudyFileError),
+        ('"old"', '"older"', UnknownEntrantError),
+        ('"bee"', '"fly"', UnknownEntrantError),
+        ("things-4", "parti", UnknownPromptSetError),
+        ("both_bad", "seeds = [0, 1]\nboth_bad", MissingImagesError),
+    ],
+)
+def test_a_declaration_that_cannot_be_opened_is_refused_and_nothing_opens(
+    cli: Cli, declared: Path, old: str, new: str, error: type[Exception]
+) -> None:
+    declared.write_text(DECLARED.replace(old, new))
+
+    with pytest.raises(error):
+        cli("study", "open", str(declared))
+
+    assert cli.json("study", "list") == []
+
+
+def test_a_study_is_closed(cli: Cli, declared: Path) -> None:
+    cli("study", "open", str(declared))
+
+    assert "is closed. Its board: canvas arena board shapes" in cli("study", "close", "shapes").stderr
+    assert cli.json("study", "close", "shapes")["open"] is False
+    with pytest.raises(UnknownStudyError):
+        cli("study", "close", "circles")
+
+
+def test_votes_are_exported_for_people_for_simulated_raters_or_both(
+    cli: Cli, arena: Any, tmp_path: Path, now: datetime
+) -> None:
+    arena.open()
+    simulate(arena.room, "shapes", raters=1, votes_each=5, judge=lambda *_: "tie", rng=arena.rng, now=now)
+    arena.rate_all(arena.join())
+    counts = {}
+
+    for raters in ("people", "simulated", "all"):
+        out = tmp_path / f"{raters}.csv"
+        counts[raters] = cli.json("export", "shapes", "--out", str(out), "--raters", raters)["votes"]
+        with out.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert len(rows) == counts[raters]
+        assert {row["simulated"] for row in rows} == {"people": {"false"}, "simulated": {"true"}}.get(
+            raters, {"false", "true"}
+        )
+
+    assert counts == {"people": 8, "simulated": 5, "all": 13}
+    assert "Wrote 8 votes to" in cli("export", "shapes", "--out", str(tmp_path / "v.parquet")).stderr
+
+
+def test_the_log_is_verified_and_an_altered_one_is_named(cli: Cli, arena: Any) -> None:
+    arena.open()
+    arena.rate_all(arena.join())
+
+    said = cli("verify").stderr
+    [head] = re.findall(r"9:[0-9a-f]{64}", said)
+
+    assert "'shapes@1' is whole: 9 events" in said
+    assert cli.json("verify", "shapes", "--expect", head) == [{"study": "shapes@1", "events": 9, "head": head}]
+    with pytest.raises(HeadFormatError, match="Say which study"):
+        cli("verify", "--expect", head)
+    with pytest.raises(HeadFormatError, match="is no head"):
+        cli("verify", "shapes", "--expect", "9")
+    with sqlite3.connect(arena.home / "ledger.db") as connection:
+        connection.execute("UPDATE events SET body = replace(body, 'left', 'right') WHERE seq = 5")
+    connection.close()
+    with pytest.raises(BrokenChainError, match="Event 5 is broken"):
+        cli("verify")
+
+
+def test_an_empty_arena_says_what_to_do(tmp_path: Path) -> None:
+    cli = Cli(tmp_path / "new")
+
+    assert "canvas arena enter" in cli("entrants").stderr
+    assert "canvas arena study open" in cli("study", "list").stderr
+    assert "nothing to verify" in cli("verify").stderr
+    assert cli.json("entrants") == cli.json("study", "list") == cli.json("verify") == []
+
+
+def test_the_folder_comes_from_the_environment_too(arena: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARENA_HOME", str(arena.home))
+
+    result = CliRunner().invoke(app, ["entrants", "--json"], catch_exceptions=False)
+
+    assert [entrant["name"] for entrant in json.loads(result.stdout)] == ["ant", "bee", "old"]
+
+
+def test_a_database_that_is_none_or_of_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").write_text("something else")
+    newer = tmp_path / "newer"
+    newer.mkdir()
+    with sqlite3.connect(newer / "ledger.db") as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num)")
+        connection.execute("INSERT INTO alembic_version VALUES ('2030')")
+    connection.close()
+
+    with pytest.raises(NotALedgerError, match="is no SQLite database"):
+        Cli(tmp_path)("entrants")
+    with pytest.raises(NewerSchemaError, match="schema revision 2030"):
+        Cli(newer)("entrants")
+
+
+def test_a_port_in_use_is_one_sentence_that_names_it(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        command = ["arena", "serve", "--port", str(port), "--arena", str(tmp_path)]
+        result = subprocess.run(
+            [sys.executable, "-c", "import canvas.cli; canvas.cli.main()", *command],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    assert result.returncode == 1
+    assert str(port) in result.stderr
+    assert "--port" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["study"], *([name] for name in ("enter", "entrants", "serve", "board", "export", "verify"))]
+)
+def test_every_command_has_its_help(words: list[str]) -> None:
+    result = CliRunner().invoke(app, [*words, "--help"])
+
+    assert result.exit_code == 0
+    assert "Usage" in result.output
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = (
+        "import sys, arena.cli; print(sorted({'sqlalchemy', 'numpy', 'pydantic', 'PIL', 'fastapi'} & set(sys.modules)))"
+    )
+
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert result.stdout.strip() == "[]"
