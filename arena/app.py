@@ -4,6 +4,7 @@ Importing this module loads no web library: `serve` can say that its port is tak
 """
 
 import asyncio
+import logging
 import os
 import socket
 import threading
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 #: Bodies of Gradio's own requests; our routes take far less.
 _GRADIO_FILE_LIMIT = "1kb"
 _START_S = 120
-_SHUTDOWN_S = 3
+_SHUTDOWN_S = 1
 
 
 class PortInUseError(CanvasError):
@@ -126,6 +127,7 @@ def serve(settings: Settings, on_ready: Callable[[str], None] | None = None) -> 
                 timeout_graceful_shutdown=_SHUTDOWN_S,
             )
         )
+        logging.getLogger("uvicorn.error").addFilter(_is_no_cut_stream)
         if on_ready is not None:
             address = _address(settings.host, listener.getsockname()[1])
             threading.Thread(target=_announce, args=(address, on_ready), daemon=True).start()
@@ -177,6 +179,12 @@ def _announce(address: str, on_ready: Callable[[str], None]) -> None:
         # The server ended before it had begun, and has said why.
         return
     on_ready(address)
+
+
+def _is_no_cut_stream(record: logging.LogRecord) -> bool:
+    """Ending the site cuts the event streams of open dashboards, which is no error and asks for no traceback."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, asyncio.CancelledError) and "graceful shutdown exceeded" not in record.getMessage()
 
 
 def _inside_a_loop(build: "Callable[[], FastAPI]") -> "FastAPI":

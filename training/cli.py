@@ -112,6 +112,23 @@ def shards(
     _tell(result, as_json)
 
 
+@app.command("base")
+def make_base(
+    shards: Annotated[Path, typer.Argument(help="The folder that `shards` made.")],
+    out: Out,
+    *,
+    size: Annotated[int, typer.Option(min=32, help="Pixels of the square images; a multiple of 8.")] = 32,
+    effort: Annotated[float, typer.Option(min=0.001, max=10.0, help="Share of the training steps.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="The seed of weights and batches.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Learn a tiny base (tokenizer, CLIP, autoencoder) where Stable Diffusion's own is not to be had."""
+    from training.base.build import BaseSettings, build_base
+
+    result = build_base(shards, out, BaseSettings(image_px=size, seed=seed).at_effort(effort), now=_now())
+    _tell(result, as_json)
+
+
 @app.command()
 def latents(
     shards: Annotated[Path, typer.Argument(help="The folder that `shards` made.")],

@@ -133,10 +133,10 @@ def posterior_noise(image_id: str, seed: int, shape: tuple[int, int, int]) -> Fl
 def _loaded(kind: Any, part: Path, device: torch.device, dtype: torch.dtype) -> Any:
     """A network of `kind` from the folder `part`, for use alone. Raises BaseError where its weights do not load."""
     try:
-        network = kind.from_pretrained(part, torch_dtype=dtype, local_files_only=True)
+        network = kind.from_pretrained(part, local_files_only=True)
     except (OSError, ValueError, RuntimeError) as error:
         raise BaseError(f"{part} cannot be loaded ({str(error).splitlines()[0]}): the base is damaged.") from error
-    return network.requires_grad_(False).eval().to(device)
+    return network.requires_grad_(False).eval().to(device, dtype)
 
 
 def _config(part: Path) -> dict[str, Any]:

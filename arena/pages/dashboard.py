@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from arena.board import Board, RatersKind, board_from_votes
 from arena.charts import forest
+from arena.ledger.errors import UnknownStudyError
 from arena.ledger.ledger import Ledger
 from arena.ledger.records import Score, StudyRecord
 from arena.pages.html import render
@@ -109,7 +110,10 @@ def dashboard_page(ledger: Ledger) -> "gr.Blocks":
         if not study or kind is None:
             html = _nothing(study)
             return [html, None, "", html] if html != shown else [gr.skip()] * 4
-        view = boards.view(study, kind)
+        try:
+            view = boards.view(study, kind)
+        except UnknownStudyError:
+            return [_nothing(study), None, "", ""]
         if view.mark == shown:
             return [gr.skip()] * 4
         scores = scores_html(view.record.study, view.scores)

@@ -37,7 +37,7 @@ def open_extractor(source: str, revision: str | None, settings: ExtractorSetting
     quiet = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity(logging.ERROR)
     try:
-        model = CLIPModel.from_pretrained(located.source, torch_dtype=torch.float32, **where)
+        model = CLIPModel.from_pretrained(located.source, dtype=torch.float32, **where)
         # The processor that works on PIL images: it resizes 8-bit pixels with PIL's bicubic filter, as CLIP's own did.
         processor = CLIPImageProcessor.from_pretrained(located.source, **where)
         tokenizer = CLIPTokenizerFast.from_pretrained(located.source, **where)

@@ -25,7 +25,7 @@ def test_a_source_image_travels_from_its_licence_to_the_arena(tmp_path: Path, co
     command("train", "caption", split, "--source", source, "--captioner", "alt_text", "--out", captions)
     command(
         "train", "shards", split, "--source", source, "--captions", captions,
-        "--collection", "commercial", "--out", shards,
+        "--split", "commercial", "--out", shards,
     )  # fmt: skip
     command("train", "base", shards, "--effort", "0.01", "--out", base)
     command("train", "latents", shards, "--base", base, "--size", "32", "--out", latents)
@@ -36,7 +36,7 @@ def test_a_source_image_travels_from_its_licence_to_the_arena(tmp_path: Path, co
         "evaluate", "generate", "--entrant", model, "--prompts", prompts, "--steps", "3", "--arena", home, "--json"
     ).json
     scored = command(
-        "evaluate", "score", "--entrant", "s-c-tiny", "--prompts", "prompts.txt", "--metrics", "clip_score",
+        "evaluate", "score", "--entrant", "s-c-tiny", "--prompts", prompts, "--metrics", "clip_score",
         "--clip", base / "clip", "--arena", home, "--json",
     ).json  # fmt: skip
 

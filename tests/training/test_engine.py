@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -75,11 +75,11 @@ def weights(task: nn.Module) -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Tensor]]:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Tensor]:
     """A training that nothing interrupted: its folder and the weights it ended with."""
     folder, task = tmp_path_factory.mktemp("whole"), SumTask()
     fit(task, loader(), SETTINGS, folder)
-    yield folder, weights(task)
+    return folder, weights(task)
 
 
 def test_a_task_learns_and_the_record_holds_every_step(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ def test_overrides_are_read_as_each_field_s_own_type() -> None:
     run = find_recipe("tiny.s_c")
 
     changed = apply_overrides(
-        run, ["steps=200", "learning_rate=1e-4", "betas=0.9,0.95", "ema_warm_up=false", "schedule=constant", "name=trial"]
+        run,
+        ["steps=200", "learning_rate=1e-4", "betas=0.9,0.95", "ema_warm_up=false", "schedule=constant", "name=trial"],
     )
 
     assert (changed.steps, changed.learning_rate, changed.betas) == (200, 1e-4, (0.9, 0.95))

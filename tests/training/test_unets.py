@@ -15,7 +15,7 @@ _TOKENS, _LATENT_PX = 77, 32
 def test_sd2_has_the_published_size() -> None:
     size = measure(load_plugin(UNETS, "sd2", "UNet"), latent_px=_LATENT_PX, text_tokens=_TOKENS)
 
-    # Li et al. (2024), arXiv:2404.02883, table 1, SD2-C320: 0.87 B parameters and 86 GMAC, attention's products left out.
+    # Li et al. (2024), arXiv:2404.02883, table 1, SD2-C320: 0.87 B parameters, 86 GMAC without attention's products.
     assert size.parameters == 865_910_724
     assert size.macs_without_attention_core / 1e9 == pytest.approx(86, abs=0.5)
     assert size.macs / 1e9 == pytest.approx(90.5, abs=0.5)
@@ -34,13 +34,9 @@ def test_commoncanvas_l_is_sdxl_s_unet_on_texts_of_width_1024() -> None:
     ("channels", "depths", "billions", "giga_macs"),
     [
         (128, (0, 2, 10), 0.42, 35),
-        (192, (0, 2, 10), 0.90, 75),
         (384, (0, 2, 10), 3.40, 282),
-        (320, (0, 2, 2), 0.85, 98),
         # Printed as 1.24; the configuration has 1.235.
         (320, (0, 2, 4), 1.235, 123),
-        (320, (0, 2, 14), 3.16, 248),
-        (320, (0, 4, 4), 1.32, 143),
         (320, (0, 4, 12), 2.86, 243),
     ],
 )

@@ -70,7 +70,7 @@ class Blip2Captioner:
         if self._loaded is None:
             processor = Blip2Processor.from_pretrained(self._folder.path, local_files_only=True)
             model = Blip2ForConditionalGeneration.from_pretrained(
-                self._folder.path, local_files_only=True, torch_dtype=self._dtype
+                self._folder.path, local_files_only=True, dtype=self._dtype
             )
             self._loaded = (processor, model.eval().to(self._device))
         return self._loaded

@@ -126,26 +126,26 @@ function leftOver() {
 async function sendOutbox() {
   if (sending) return;
   sending = true;
+  let refusal = null;
   while (outbox.length) {
     const item = outbox[0];
+    let answer = null;
     try {
-      const answer = await persist(
+      answer = await persist(
         item.path,
         item.body,
         "No connection. Your vote is kept here and will be sent by itself.",
       );
-      outbox.shift();
-      forget(item);
-      item.undo ? showUndone(answer) : takeNext(answer);
     } catch (error) {
-      outbox.splice(0).forEach(forget);
-      sending = false;
-      await refused(error);
-      return;
+      refusal = error; // This one is decided; those behind it still have to be sent.
     }
+    outbox.shift();
+    forget(item);
+    if (answer !== null && refusal === null) item.undo ? showUndone(answer) : takeNext(answer);
   }
   sending = false;
-  settle();
+  if (refusal !== null) await refused(refusal);
+  else settle();
 }
 
 // ---- images ----------------------------------------------------------------------------------------------------

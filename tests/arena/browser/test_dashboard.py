@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from arena.ledger.records import Score
 from arena.simulation import simulate
@@ -154,10 +155,12 @@ def test_another_study_can_be_chosen_and_brings_its_own_chart(site: Any, results
     assert found.page.is_visible(".simulated")
 
 
-def test_an_unknown_study_says_so(results: Any, site: Any) -> None:
-    site.open_study("dash-any")
+@pytest.mark.parametrize("raters", ["", "&raters=people", "&raters=nobody"])
+def test_an_unknown_study_says_so(results: Any, site: Any, raters: str) -> None:
+    if not site.ledger.studies():
+        site.open_study("dash-any")
 
-    found = results("?study=<b>nothing</b>")
+    found = results(f"?study=<b>nothing</b>{raters}")
 
     assert "There is no study named “<b>nothing</b>”" in found.page.inner_text("#results")
 
@@ -192,8 +195,6 @@ def test_on_a_phone_the_board_needs_no_sideways_scrolling(site: Any, results: An
 @pytest.mark.parametrize("path", ["/", "/gallery/?study=axe-pages", "/nowhere"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_on_our_own_pages(site: Any, visit: Any, path: str, scheme: Any) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
     if "axe-pages" not in {record.name for record in site.ledger.studies()}:
         site.open_study("axe-pages")
 
@@ -202,6 +203,17 @@ def test_axe_finds_nothing_on_our_own_pages(site: Any, visit: Any, path: str, sc
     faults = Axe().run(found.page).response["violations"]
     assert [f"{fault['id']}: {fault['nodes'][0]['html']}" for fault in faults] == []
     assert found.hosts == {site.address.removeprefix("http://")}
+
+
+def test_axe_finds_nothing_serious_on_the_dashboard(site: Any, results: Any) -> None:
+    study = site.open_study("axe-dash")
+    vote_as_simulated_raters(site, study)
+    found = results(f"?study={study}")
+    found.page.wait_for_selector("#chart .main-svg")
+
+    faults = Axe().run(found.page).response["violations"]
+
+    assert [fault["id"] for fault in faults if fault["impact"] in ("serious", "critical")] == []
 
 
 def test_the_first_page_and_the_gallery_fit_a_phone(site: Any, visit: Any) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from prompts.prompt import Prompt, PromptSet
 
@@ -257,6 +258,24 @@ def test_a_vote_on_a_pair_that_another_tab_decided_lets_the_page_go_on(site: Any
     assert [vote.choice.value for vote in site.ledger.votes("two-tabs", raters="people")] == ["left"]
 
 
+def test_a_refused_vote_does_not_take_the_votes_behind_it_along(site: Any, rate: Any) -> None:
+    found = rate(site.open_study("behind"))
+    other = found.page.context.new_page()
+    other.goto(f"{site.address}/rate/?study=behind")
+    ready(other)
+    found.page.route("**/rate/api/vote", lambda route: route.abort())
+    found.page.keyboard.press("2")
+    ready(found.page)
+    found.page.keyboard.press("2")
+    other.keyboard.press("1")
+    wait_for_votes(site, "behind", 1)
+
+    found.page.unroute("**/rate/api/vote")
+
+    votes = wait_for_votes(site, "behind", 2)
+    assert [vote.choice.value for vote in votes] == ["left", "right"]
+
+
 def test_a_study_that_closes_while_a_rater_votes_says_so(site: Any, rate: Any) -> None:
     found = rate(site.open_study("closes"))
     site.ledger.close_study("closes", now=datetime.now(UTC))
@@ -375,8 +394,6 @@ def test_axe_finds_nothing_on_the_rating_page(site: Any, rate: Any, scheme: Any)
 
 def axe_faults(page: Any) -> list[str]:
     """axe-core's faults, of any weight, each with its first place."""
-    from axe_playwright_python.sync_playwright import Axe
-
     results = Axe().run(page)
     return [
         f"{fault['id']} ({fault['impact']}): {fault['nodes'][0]['html']}" for fault in results.response["violations"]

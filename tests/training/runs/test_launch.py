@@ -95,7 +95,7 @@ def test_latents_of_another_base_are_refused(start: Start, short_run: Run, tiny_
 
 
 def test_latents_of_another_licence_split_are_refused(start: Start, short_run: Run) -> None:
-    with pytest.raises(UnfitError, match="is for commercial data, and .* holds non-commercial data"):
+    with pytest.raises(UnfitError, match=r"is for commercial data, and .* holds non-commercial data"):
         start(replace(short_run, licence_split="commercial"))
 
 
@@ -119,7 +119,7 @@ def test_a_run_that_continues_another_starts_from_its_weights(
 def test_a_run_that_continues_another_needs_that_one_s_folder(start: Start, trained: Path, short_run: Run) -> None:
     next_run = replace(short_run, continues="tiny.other")
 
-    with pytest.raises(UnfitError, match="goes on from the weights of 'tiny.other': name that run's folder"):
+    with pytest.raises(UnfitError, match=r"goes on from the weights of 'tiny\.other': name that run's folder"):
         start(next_run)
     with pytest.raises(UnfitError, match=r"was trained by 'tiny\.s_nc', and .* goes on from 'tiny\.other'"):
         start(next_run, start_from=trained)
