@@ -90,6 +90,13 @@ def _build(settings: Settings) -> "FastAPI":
     app.include_router(gallery_routes(ledger))
     app.mount("/assets", StaticFiles(directory=ASSETS), name="assets")
     _serve_icons(app)
+
+    @app.get("/healthz")
+    def healthz() -> dict[str, str]:
+        """For whoever watches the site: it answers, and so does its ledger."""
+        ledger.studies()
+        return {"status": "ok"}
+
     for path, page in (("/rate", rating_page()), ("/dashboard", dashboard_page(ledger))):
         app = gr.mount_gradio_app(
             app,
@@ -137,6 +144,11 @@ def serve(settings: Settings, on_ready: Callable[[str], None] | None = None) -> 
         return
     finally:
         listener.close()
+
+
+def check_port(host: str, port: int) -> None:
+    """Raise PortInUseError unless a site could be served there now: for those who do long work before they serve."""
+    _take_port(host, port).close()
 
 
 def _take_port(host: str, port: int) -> socket.socket:

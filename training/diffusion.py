@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.run import BetaSchedule, Prediction
+from training.run import BetaSchedule, Prediction, TimestepDraw
 
 TIMESTEPS = 1000
 BETA_START, BETA_END = 0.00085, 0.012  # Stable Diffusion's; the cosine schedule has no use for them.
@@ -70,6 +70,17 @@ def target(
     return velocity
 
 
+def draw_timesteps(draw: TimestepDraw, images: int, device: torch.device) -> Int[Tensor, " images"]:
+    """One timestep for each image: all alike ("uniform"), or more often half-way ("logit_normal").
+
+    The logistic function of a standard normal number: Esser et al. (2024), arXiv:2403.03206, section 3.1.
+    """
+    if draw == "uniform":
+        return torch.randint(0, TIMESTEPS, (images,), device=device)
+    share = torch.randn(images, device=device).sigmoid()
+    return (share * TIMESTEPS).long().clamp(max=TIMESTEPS - 1)
+
+
 def drop_captions(
     text: Float[Tensor, "batch tokens width"],
     empty_text: Float[Tensor, "tokens width"],
@@ -95,22 +106,24 @@ class DiffusionTask(nn.Module):
         empty_text: Float[Tensor, "tokens width"],
         prediction: Prediction,
         beta_schedule: BetaSchedule,
+        timestep_draw: TimestepDraw,
         caption_dropout: float,
     ) -> None:
         super().__init__()
         self.unet = unet
         self.prediction: Prediction = prediction
+        self.timestep_draw: TimestepDraw = timestep_draw
         self.caption_dropout = caption_dropout
         # Buffers move with the module; they are no part of what is saved, for they follow from the settings.
         self.register_buffer("signal", signal_levels(beta_schedule), persistent=False)
         self.register_buffer("empty_text", empty_text.float(), persistent=False)
 
     def training_loss(self, batch: Mapping[str, Tensor]) -> Float[Tensor, ""]:
-        """Mean squared error of the prediction at uniformly drawn timesteps, computed in float32."""
+        """Mean squared error of the prediction at drawn timesteps, computed in float32."""
         latents, text = batch["latents"].float(), batch["text"].float()
         images = latents.shape[0]
         noise = torch.randn_like(latents)
-        timesteps = torch.randint(0, TIMESTEPS, (images,), device=latents.device)
+        timesteps = draw_timesteps(self.timestep_draw, images, latents.device)
         dropped = torch.rand(images, device=latents.device) < self.caption_dropout
         return self.loss_at(latents, drop_captions(text, self.empty_text, dropped), noise, timesteps)
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from diffusers import DDIMScheduler, DiffusionPipeline, StableDiffusionPipeline, UNet2DConditionModel
 
+from evaluation.samplers.quiet import quiet_diffusers
 from training.diffusion import BETA_END, BETA_START, TIMESTEPS
 from training.engine.quiet import quietly
 from training.frozen import FrozenBase, find_base
@@ -46,7 +47,7 @@ def export(
 
     def work(folder: Path) -> Made:
         frozen = FrozenBase(base_folder.path, device=torch.device("cpu"), dtype=torch.float32)
-        with quietly():
+        with quietly(), quiet_diffusers():
             _pipeline(run_folder, trained.run, frozen).save_pretrained(folder, safe_serialization=True)
             loaded = DiffusionPipeline.from_pretrained(folder, local_files_only=True)
         difference = check_answer(loaded.unet, run_folder, text_tokens=trained.text_tokens)

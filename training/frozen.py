@@ -17,7 +17,7 @@ from diffusers import AutoencoderKL, AutoencoderTiny
 from jaxtyping import Float, Float32
 from PIL import Image
 from torch import Tensor
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTokenizer, PreTrainedModel
 
 from prompts.errors import CanvasError
 from training.decoding import centre_square
@@ -133,10 +133,12 @@ def posterior_noise(image_id: str, seed: int, shape: tuple[int, int, int]) -> Fl
 def _loaded(kind: Any, part: Path, device: torch.device, dtype: torch.dtype) -> Any:
     """A network of `kind` from the folder `part`, for use alone. Raises BaseError where its weights do not load."""
     try:
-        network = kind.from_pretrained(part, local_files_only=True)
+        # transformers calls the precision dtype, diffusers torch_dtype.
+        precision = {"dtype": dtype} if issubclass(kind, PreTrainedModel) else {"torch_dtype": dtype}
+        network = kind.from_pretrained(part, local_files_only=True, **precision)
     except (OSError, ValueError, RuntimeError) as error:
         raise BaseError(f"{part} cannot be loaded ({str(error).splitlines()[0]}): the base is damaged.") from error
-    return network.requires_grad_(False).eval().to(device, dtype)
+    return network.requires_grad_(False).eval().to(device)
 
 
 def _config(part: Path) -> dict[str, Any]:

@@ -162,6 +162,7 @@ def _train_into(
         empty_text=read_empty_text(data),
         prediction=run.prediction,
         beta_schedule=run.beta_schedule,
+        timestep_draw=run.timestep_draw,
         caption_dropout=run.caption_dropout,
     )
     loader = latents_loader(

@@ -13,6 +13,7 @@ from prompts.errors import CanvasError
 
 Prediction = Literal["epsilon", "v_prediction"]
 BetaSchedule = Literal["scaled_linear", "squaredcos_cap_v2"]
+TimestepDraw = Literal["uniform", "logit_normal"]
 ScheduleShape = Literal["constant", "cosine"]
 Precision = Literal["fp32", "bf16", "fp16"]
 Sharding = Literal["none", "shard_grad_op"]
@@ -44,6 +45,7 @@ class Run:
     # objective
     prediction: Prediction
     beta_schedule: BetaSchedule
+    timestep_draw: TimestepDraw
     caption_dropout: float
     # optimiser
     batch_size: int

@@ -149,7 +149,7 @@ def _study(name: str, title: str, models: tuple[Model, ...], prompts: PromptSet,
         seeds=seeds,
         ties=True,
         both_bad=False,
-        votes_per_rater=VOTES_EACH,
+        votes_per_rater=min(VOTES_EACH, len(prompts) * len(seeds) * len(candidates)),
     )
 
 

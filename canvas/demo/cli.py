@@ -29,6 +29,10 @@ def demo(
     from canvas.demo.layout import Layout, claim
     from canvas.demo.road import walk
 
+    if serve:
+        from arena.app import check_port
+
+        check_port(host, port)
     layout = Layout(folder=folder, images=images, effort=effort, parti_file=parti_file)
     claim(layout)
     from canvas.demo.steps import STEPS

@@ -81,9 +81,20 @@ def _shard(layout: Layout) -> str:
     )
 
 
+def _use_one_thread() -> None:
+    """Let torch compute in one thread: at this size a second one costs more in waiting than it brings in work.
+
+    benchmarks/RESULTS.md has the figures: on a virtual machine of two cores, two threads were 2 to 10 times slower.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+
+
 def _build_base(layout: Layout) -> str:
     from training.base.build import BaseSettings, build_base
 
+    _use_one_thread()
     settings = BaseSettings(seed=layout.seed).at_effort(layout.effort)
     made = build_base(layout.shards(Collection.NC), layout.base, settings, now=_now()).manifest
     return (
@@ -95,6 +106,7 @@ def _build_base(layout: Layout) -> str:
 def _encode(layout: Layout) -> str:
     from training.latents import LatentsSettings, precompute_latents
 
+    _use_one_thread()
     for collection in COLLECTIONS:
         precompute_latents(
             layout.shards(collection),
@@ -114,6 +126,7 @@ def _train(model: Model) -> Callable[[Layout], str]:
         from training.launch import train
         from training.recipes import find_recipe
 
+        _use_one_thread()
         recipe = find_recipe(model.recipe)
         run = replace(recipe, steps=max(1, round(layout.effort * recipe.steps)))
         made = train(

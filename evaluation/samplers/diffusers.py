@@ -6,21 +6,19 @@ and metrics compare; `details` says so.
 """
 
 import inspect
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import diffusers
 import numpy as np
 import torch
 from diffusers import DiffusionPipeline
-from diffusers.utils import logging as diffusers_logging
 from jaxtyping import Float
 from PIL import Image
-from transformers.utils import logging as transformers_logging
 
 from evaluation.devices import DTYPES, choose_device, choose_dtype
 from evaluation.samplers.base import PaintedNothingError, SamplerSettings, noise_seed
+from evaluation.samplers.quiet import quiet_diffusers
 from evaluation.weights import DamagedWeightsError, Located, NotWeightsError, locate, read_json, reason
 
 WHAT = "a diffusers pipeline"
@@ -110,7 +108,7 @@ class DiffusersSampler:
         limit = getattr(tokenizer, "model_max_length", None)
         if tokenizer is None or limit is None:
             return 0
-        with _quiet():
+        with quiet_diffusers():
             return sum(len(tokenizer(prompt).input_ids) > limit for prompt in prompts)
 
     def paint(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Image.Image]:
@@ -126,7 +124,7 @@ class DiffusersSampler:
             for prompt, seed in zip(prompts, seeds, strict=True)
         ]
         # Pipelines log the cut end of every long prompt, batch by batch; `cut` counts them once instead.
-        with _quiet():
+        with quiet_diffusers():
             output = self._pipeline(
                 prompt=list(prompts),
                 num_inference_steps=self._settings.steps,
@@ -157,7 +155,7 @@ class DiffusersSampler:
 def _load(located: Located, dtype: torch.dtype, *, without_checker: bool) -> Any:
     pipelines: Any = DiffusionPipeline  # diffusers has no types
     left_out = {"safety_checker": None, "requires_safety_checker": False} if without_checker else {}
-    with _quiet():
+    with quiet_diffusers():
         try:
             return pipelines.from_pretrained(
                 located.source,
@@ -175,20 +173,3 @@ def _load(located: Located, dtype: torch.dtype, *, without_checker: bool) -> Any
 def _is_component(entry: object) -> bool:
     """Whether a line of model_index.json names a part: [library, class], where [null, null] is none."""
     return isinstance(entry, list) and len(entry) == 2 and entry[1] is not None
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the bars that loading draws and without warnings; downloads keep their bars, errors their words."""
-    shown = diffusers_logging.is_progress_bar_enabled()
-    levels = [(library, library.get_verbosity()) for library in (diffusers_logging, transformers_logging)]
-    diffusers_logging.disable_progress_bar()
-    for library, _ in levels:
-        library.set_verbosity_error()
-    try:
-        yield
-    finally:
-        for library, level in levels:
-            library.set_verbosity(level)
-        if shown:
-            diffusers_logging.enable_progress_bar()

@@ -6,7 +6,16 @@ from diffusers import DDPMScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.diffusion import BETA_END, BETA_START, DiffusionTask, add_noise, drop_captions, signal_levels, target
+from training.diffusion import (
+    BETA_END,
+    BETA_START,
+    DiffusionTask,
+    add_noise,
+    draw_timesteps,
+    drop_captions,
+    signal_levels,
+    target,
+)
 from training.run import BetaSchedule, Prediction
 from training.unets.tiny import small
 
@@ -24,6 +33,7 @@ def task(*, prediction: Prediction = "v_prediction", caption_dropout: float = 0.
         empty_text=torch.full((16, 64), 7.0),
         prediction=prediction,
         beta_schedule="squaredcos_cap_v2",
+        timestep_draw="uniform",
         caption_dropout=caption_dropout,
     )
 
@@ -59,6 +69,26 @@ def test_latents_and_noise_can_be_found_again_from_what_the_unet_sees_and_gives(
 
     assert torch.allclose(level**0.5 * noisy - (1 - level) ** 0.5 * velocity, latents)
     assert torch.allclose((1 - level) ** 0.5 * noisy + level**0.5 * velocity, noise)
+
+
+def test_uniform_timesteps_cover_all_levels_alike() -> None:
+    torch.manual_seed(0)
+
+    timesteps = draw_timesteps("uniform", 10_000, torch.device("cpu"))
+
+    assert (int(timesteps.min()), int(timesteps.max())) == (0, 999)
+    assert timesteps.float().mean().item() == pytest.approx(499.5, abs=10)
+
+
+def test_logit_normal_timesteps_prefer_the_middle_and_stay_in_range() -> None:
+    torch.manual_seed(0)
+
+    timesteps = draw_timesteps("logit_normal", 10_000, torch.device("cpu"))
+
+    # A standard normal number lies within ln(3) of 0 with probability 0.728; the logistic function of that is 1/4 to 3/4.
+    within = ((timesteps >= 250) & (timesteps < 750)).float().mean().item()
+    assert within == pytest.approx(0.728, abs=0.02)
+    assert 0 <= int(timesteps.min()) <= int(timesteps.max()) <= 999
 
 
 def test_dropped_captions_become_the_empty_caption_whole_and_the_others_stay() -> None:

@@ -24,6 +24,7 @@ def s_c_256() -> Run:
         weights_licence="CC-BY-SA-4.0",  # ours: the most demanding licence among the split's images
         prediction="epsilon",  # configuration
         beta_schedule="scaled_linear",  # configuration: 0.00085 to 0.012 over 1000 steps
+        timestep_draw="uniform",  # configuration
         caption_dropout=0.1,  # configuration
         batch_size=2048,  # paper and configuration
         microbatch=16,  # configuration

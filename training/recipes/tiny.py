@@ -15,6 +15,7 @@ def s_c() -> Run:
         weights_licence="CC-BY-SA-4.0",
         prediction="v_prediction",
         beta_schedule="squaredcos_cap_v2",
+        timestep_draw="logit_normal",
         caption_dropout=0.1,
         batch_size=32,
         microbatch=32,
