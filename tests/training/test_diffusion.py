@@ -85,7 +85,7 @@ def test_logit_normal_timesteps_prefer_the_middle_and_stay_in_range() -> None:
 
     timesteps = draw_timesteps("logit_normal", 10_000, torch.device("cpu"))
 
-    # A standard normal number lies within ln(3) of 0 with probability 0.728; the logistic function of that is 1/4 to 3/4.
+    # A standard normal lies within ln(3) of 0 with probability 0.728; the logistic function of that is 1/4 to 3/4.
     within = ((timesteps >= 250) & (timesteps < 750)).float().mean().item()
     assert within == pytest.approx(0.728, abs=0.02)
     assert 0 <= int(timesteps.min()) <= int(timesteps.max()) <= 999
