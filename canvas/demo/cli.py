@@ -28,12 +28,16 @@ def demo(
     """Walk the whole road at laptop size: licensed images, four tiny models, an arena that asks which is better."""
     from canvas.demo.layout import Layout, claim
     from canvas.demo.road import walk
+    from prompts.library import find_prompts
 
     if serve:
         from arena.app import check_port
 
         check_port(host, port)
     layout = Layout(folder=folder, images=images, effort=effort, parti_file=parti_file)
+    if parti_file is not None:
+        # A named file that is missing or altered stops the walk now, not minutes later.
+        find_prompts("parti", parti_file=parti_file)
     claim(layout)
     from canvas.demo.steps import STEPS
 

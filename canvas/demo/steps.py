@@ -133,7 +133,7 @@ def _train(model: Model) -> Callable[[Layout], str]:
             run, data=layout.latents(model.collection), base=str(layout.base), out=layout.run(model), now=_now()
         ).manifest
         return (
-            f"Trained {model.name} on the {model.collection} collection: {made.counts['parameters'] / 1e6:.1f} M "
+            f"Trained {model.name} on the {model.collection} collection: {made.counts['parameters'] / 1e6:.2f} M "
             f"parameters, {made.counts['steps']:,} steps."
         )
 

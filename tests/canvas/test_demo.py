@@ -93,7 +93,7 @@ def test_every_model_is_entered_painted_and_scored(walked: Walked, ledger: Ledge
 
     scores = {(score.entrant, score.metric) for score in ledger.scores()}
 
-    assert [entrant.name for entrant in ledger.entrants()] == [model.name for model in MODELS]
+    assert {entrant.name for entrant in ledger.entrants()} == {model.name for model in MODELS}
     assert all(not ledger.missing_images(model.name, study.prompts, study.seeds) for model in MODELS)
     assert scores == {(model.name, metric) for model in MODELS for metric in ("clip_score", "clip_fid")}
 

@@ -1,4 +1,13 @@
-"""The shapes world's recipes: what can be learned on two CPU cores in less than a minute."""
+"""The shapes world's recipes: what can be learned on one CPU core in less than a minute.
+
+The figures were found by trial at 1 thread; "right" is the share of images in which an eye for shapes found the wanted
+shape, colour and background, over the demo's 48 prompts four times (sampling noise about .03, between seeds .07):
+- a small UNet for more steps beats a large one for fewer: widths 32,64 at 1000 steps 54 s, .66 to .84 right;
+- a small UNet for more steps beats a large one for fewer: widths 32,64 at 1000 steps, 54 s, .66 to .84 right;
+  32,48 at 1200 steps, 56 s, .96; 32,48 at 900, 44 s, .82; 24,48 at 1000, 46 s, .84; 24,32 at 1200, 45 s, .85;
+  16 for twice the steps (.65) and 48 for fewer (.70);
+- EMA smoothing .98, beta_2 .99 or .95, weight decay .01 or .1: no difference to be seen.
+"""
 
 from dataclasses import replace
 
@@ -19,9 +28,9 @@ def s_c() -> Run:
         caption_dropout=0.1,
         batch_size=32,
         microbatch=32,
-        steps=1_200,
-        time_limit_s=35.0,
-        learning_rate=3e-3,
+        steps=1_000,
+        time_limit_s=42.0,
+        learning_rate=5e-3,
         schedule="cosine",
         warmup_steps=30,
         weight_decay=0.01,
@@ -51,9 +60,9 @@ def s_nc() -> Run:
 
 def l_nc() -> Run:
     """The large UNet on the same images."""
-    return replace(s_nc(), name="l-nc-tiny", recipe="tiny.l_nc", unet="tiny_l", time_limit_s=50.0)
+    return replace(s_nc(), name="l-nc-tiny", recipe="tiny.l_nc", unet="tiny_l", steps=1_150, time_limit_s=57.0)
 
 
 def sd2() -> Run:
-    """The reference that the others are compared with: the small UNet."""
-    return replace(s_nc(), name="sd2-tiny", recipe="tiny.sd2")
+    """The reference that the others are compared with: the small UNet from other noise."""
+    return replace(s_nc(), name="sd2-tiny", recipe="tiny.sd2", seed=1)
