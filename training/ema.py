@@ -24,8 +24,11 @@ class WeightAverage:
         self.smoothing = smoothing
         self.warm_up = warm_up
         self.updates = 0
-        self._weights = {name: weight for name, weight in module.named_parameters() if weight.requires_grad}
-        self._average = {name: weight.detach().clone() for name, weight in self._weights.items()}
+        weights = {name: weight for name, weight in module.named_parameters() if weight.requires_grad}
+        self._average = {name: weight.detach().clone() for name, weight in weights.items()}
+        # What an update works on: this process's parts, which share their memory with the tensors above.
+        self._followed = [_local(weight) for weight in weights.values()]
+        self._following = [_local(average) for average in self._average.values()]
 
     def update(self) -> None:
         """Take the module's present weights into the average."""
@@ -33,15 +36,15 @@ class WeightAverage:
         self.updates += 1
         with torch.no_grad():
             if share == 0.0:
-                torch._foreach_copy_(_local(self._average), _local(self._weights))
+                torch._foreach_copy_(self._following, self._followed)
             else:
-                torch._foreach_lerp_(_local(self._average), _local(self._weights), 1 - share)
+                torch._foreach_lerp_(self._following, self._followed, 1 - share)
 
     def copy_to_module(self) -> None:
         """Write the average over the module's weights. Before the first update this would be stale: it is refused."""
         assert self.updates > 0, "the average was never updated"
         with torch.no_grad():
-            torch._foreach_copy_(_local(self._weights), _local(self._average))
+            torch._foreach_copy_(self._followed, self._following)
 
     def state_dict(self) -> dict[str, Any]:
         """The number of updates and the averages by the weights' names."""
@@ -65,6 +68,7 @@ class WeightAverage:
         return min(self.smoothing, (1 + self.updates) / (10 + self.updates))
 
 
-def _local(tensors: Mapping[str, Tensor]) -> list[Tensor]:
-    """This process's part of each tensor, sharing its memory."""
-    return [tensor.to_local() if isinstance(tensor, DTensor) else tensor.detach() for tensor in tensors.values()]
+def _local(tensor: Tensor) -> Tensor:
+    """This process's part of a tensor, sharing its memory."""
+    part = tensor.detach()
+    return part.to_local() if isinstance(part, DTensor) else part
