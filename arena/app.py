@@ -4,6 +4,7 @@ Importing this module loads no web library: `serve` can say that its port is tak
 """
 
 import asyncio
+import errno
 import logging
 import os
 import socket
@@ -166,10 +167,12 @@ def _take_port(host: str, port: int) -> socket.socket:
         listener.listen(2048)
     except OSError as error:
         listener.close()
-        raise PortInUseError(
-            f"The arena cannot serve at {host}:{port}: {error.strerror}. "
-            "Stop the program that is there, or choose another port with --port."
-        ) from error
+        remedy = (
+            "Name an address of this machine with --host."
+            if error.errno == errno.EADDRNOTAVAIL
+            else "Stop the program that is there, or choose another port with --port."
+        )
+        raise PortInUseError(f"The arena cannot serve at {host}:{port}: {error.strerror}. {remedy}") from error
     return listener
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from prompts.console import AsJson, print_json, print_table, say
+from prompts.errors import CanvasError
 
 if TYPE_CHECKING:
     from arena.ledger.ledger import Ledger
@@ -34,6 +35,10 @@ OneKind = Annotated[
 ]
 
 
+class ArenaNotFoundError(CanvasError):
+    """A folder without a ledger, where one is to be read."""
+
+
 @app.command()
 def enter(
     source: Annotated[
@@ -52,7 +57,7 @@ def enter(
     from arena.entering import read_entrant
 
     entrant = read_entrant(source, name=name)
-    with _ledger(arena) as ledger:
+    with _ledger(arena, begin=True) as ledger:
         known = {one.name: one for one in ledger.entrants()}.get(entrant.name)
         # What was painted since is written into the details: entering the same folder again takes nothing away.
         if known is None or not _says_as_much(known, entrant):
@@ -186,10 +191,15 @@ def serve(
     arena: Home = None,
 ) -> None:
     """Serve the rating page, the dashboard and the gallery until you press Ctrl-C."""
+    from arena.app import check_port
     from arena.app import serve as serve_site
     from arena.settings import read_settings
 
     settings = read_settings(home=arena, host=host, port=port)
+    check_port(settings.host, settings.port)
+    with _ledger(arena, begin=True) as ledger:
+        if not any(record.is_open for record in ledger.studies()):
+            say("No study is open here yet: canvas arena study open FILE.toml")
     serve_site(settings, on_ready=lambda address: say(f"The arena is open at {address} (Ctrl-C closes it)"))
 
 
@@ -206,7 +216,8 @@ def board(study: StudyName, *, raters: OneKind = "people", arena: Home = None, a
         print_json(result.to_dict())
         return
     voted = "simulated raters" if raters == "simulated" else "raters"
-    say(f"{result.title}: {result.votes:,} votes of {result.raters:,} {voted}, against '{result.reference}'")
+    # On stdout with its table: a board that is kept in a file says whose votes it counts.
+    typer.echo(f"{result.title}: {result.votes:,} votes of {result.raters:,} {voted}, against '{result.reference}'")
     print_table(
         ["entrant", "rate", "95% interval", "votes", "raters", "verdict"],
         (_board_row(row) for row in result.rows),
@@ -269,11 +280,19 @@ def verify(
         say("No study was opened yet: there is nothing to verify.")
 
 
-def _ledger(home: Path | None) -> "Ledger":
+def _ledger(home: Path | None, *, begin: bool = False) -> "Ledger":
+    """The arena's ledger; where there is none, a new one if `begin` says so, and ArenaNotFoundError else."""
     from arena.ledger.ledger import Ledger
     from arena.settings import read_settings
 
-    return Ledger.open(read_settings(home=home).database_url)
+    settings = read_settings(home=home)
+    a_file = "://" not in settings.database_url
+    if a_file and not begin and not Path(settings.database_url).is_file():
+        raise ArenaNotFoundError(
+            f"There is no arena in {settings.home}: name its folder with --arena, "
+            "or begin one with 'canvas arena enter'."
+        )
+    return Ledger.open(settings.database_url)
 
 
 def _now() -> Any:

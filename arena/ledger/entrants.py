@@ -15,6 +15,8 @@ from prompts.errors import quoted
 def enter(connection: Connection, entrant: Entrant, now: datetime) -> None:
     """Enter it; the same entrant again changes nothing, and one without images yet may be entered anew.
 
+    A model trained here whose folder has moved is the same one (its entrant.json holds the hash of its run): its source
+    is put right.
     Raises EntrantConflictError when the name stands for another entrant that has images.
     """
     canonical_json(entrant.details)
@@ -25,12 +27,25 @@ def enter(connection: Connection, entrant: Entrant, now: datetime) -> None:
         return
     if _entrant(known) == entrant:
         return
+    if _has_moved(_entrant(known), entrant):
+        connection.execute(update(ENTRANTS).where(ENTRANTS.c.id == known.id).values(source=entrant.source))
+        return
     if connection.execute(select(exists().where(GENERATED_IMAGES.c.entrant_id == known.id))).scalar():
         raise EntrantConflictError(
             f"'{entrant.name}' is already entered with images, from '{known.source}' by the sampler '{known.sampler}', "
             "and differs from what is given now. Enter the new one under another --name."
         )
     connection.execute(update(ENTRANTS).where(ENTRANTS.c.id == known.id).values(**values))
+
+
+def _has_moved(known: Entrant, entrant: Entrant) -> bool:
+    """Whether the same run stands behind both, and all else that is said of it is the same; only the source differs."""
+    said = {key: known.details.get(key) for key in entrant.details}
+    return (
+        "run" in entrant.details
+        and known.sampler == entrant.sampler
+        and canonical_json(said) == canonical_json(entrant.details)
+    )
 
 
 def entrants(connection: Connection) -> list[Entrant]:

@@ -74,8 +74,8 @@ def _accepted_revision(connection: Connection, known: ScriptDirectory) -> str | 
     if strange:
         raise NewerSchemaError(
             f"The database {shown} has schema revision {strange[0]}, and canvas-arena {version('canvas-arena')} knows "
-            f"only up to {known.get_current_head()}. Upgrade canvas-arena (pip install -U canvas-arena); "
-            "the database was left as it is."
+            f"only up to {known.get_current_head()}. Use the version of canvas-arena that made "
+            "it, or a newer one; the database was left as it is."
         )
     return revisions[0] if revisions else None
 

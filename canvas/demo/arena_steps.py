@@ -175,11 +175,13 @@ def _open_parti(layout: Layout) -> str:
         prompts = find_prompts("parti", parti_file=layout.parti_file, sample=PARTI_PROMPTS, seed=layout.seed)
     except PartiError as error:
         layout.parti_left_out.write_text(f"{error}\n", "utf-8")
-        return f"Left out the PartiPrompts study: {error}"
+        return f"Left out the PartiPrompts study: {error} Delete {layout.parti_left_out} to try the network again."
     with open_arena(layout) as arena:
         painted = [_paint_gallery(arena, layout, model, prompts, PARTI_SEEDS) for model in PARTI_MODELS]
         arena.ledger.open_study(
-            _study(PARTI_STUDY, "PartiPrompts, as the tiny models see them", PARTI_MODELS, prompts, PARTI_SEEDS),
+            _study(
+                PARTI_STUDY, "PartiPrompts, painted by models that know only shapes", PARTI_MODELS, prompts, PARTI_SEEDS
+            ),
             now=_now(),
         )
     return (
@@ -217,6 +219,7 @@ def simulate_raters(layout: Layout, raters: int) -> str:
 ARENA_STEPS = (
     Step(name="paint", title="Painting the galleries", is_done=_is_painted, work=_paint),
     Step(name="score", title="Scoring the galleries", is_done=_is_scored, work=_score),
-    Step(name="study", title="Opening the study", is_done=partial(_has_study, SHAPES_STUDY), work=_open_shapes),
+    # The study that these models are made for opens last: the site shows the newest first.
     Step(name="parti", title="Painting PartiPrompts", is_done=_is_parti_settled, work=_open_parti),
+    Step(name="study", title="Opening the study", is_done=partial(_has_study, SHAPES_STUDY), work=_open_shapes),
 )

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from arena.cli import app
+from arena.cli import ArenaNotFoundError, app
 from arena.entering import NotAnEntrantError
 from arena.ledger.errors import (
     BrokenChainError,
@@ -25,6 +25,7 @@ from arena.ledger.errors import (
     UnknownPromptSetError,
     UnknownStudyError,
 )
+from arena.ledger.ledger import Ledger
 from arena.simulation import simulate
 from arena.study import StudyFileError
 
@@ -123,7 +124,7 @@ def test_a_study_goes_from_its_file_to_the_board(cli: Cli, arena: Any, declared:
     assert (simulated["votes"], simulated["simulated"]) == (48, True)
     assert set(simulated["entrants"]) == {"ant", "bee"}
     shown = cli("board", "shapes", "--raters", "simulated")
-    assert "48 votes of 6 simulated raters, against 'old'" in shown.stderr
+    assert "48 votes of 6 simulated raters, against 'old'" in shown.stdout
     assert "bee" in shown.stdout
     assert cli.json("study", "show", "shapes")["votes"] == {"people": 8, "simulated": 48}
     assert cli.json("study", "list")[0]["hash"] == opened["hash"]
@@ -225,11 +226,20 @@ def test_the_log_is_verified_and_an_altered_one_is_named(cli: Cli, arena: Any) -
 
 def test_an_empty_arena_says_what_to_do(tmp_path: Path) -> None:
     cli = Cli(tmp_path / "new")
+    Ledger.open(tmp_path / "new" / "ledger.db").close()
 
     assert "canvas arena enter" in cli("entrants").stderr
     assert "canvas arena study open" in cli("study", "list").stderr
     assert "nothing to verify" in cli("verify").stderr
     assert cli.json("entrants") == cli.json("study", "list") == cli.json("verify") == []
+
+
+@pytest.mark.parametrize("words", [["entrants"], ["study", "list"], ["board", "x"], ["verify"]])
+def test_reading_an_arena_that_is_not_there_is_refused_and_makes_none(tmp_path: Path, words: list[str]) -> None:
+    with pytest.raises(ArenaNotFoundError, match=r"There is no arena in .*nowhere: name its folder with --arena"):
+        Cli(tmp_path / "nowhere")(*words)
+
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_the_folder_comes_from_the_environment_too(arena: Any, monkeypatch: pytest.MonkeyPatch) -> None:

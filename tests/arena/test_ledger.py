@@ -66,6 +66,22 @@ def test_an_entrant_may_change_until_it_has_images(ledger: Ledger, things: Sets,
     assert ledger.entrant("sd2") == mended
 
 
+def test_a_model_trained_here_is_known_again_when_its_folder_has_moved(
+    ledger: Ledger, things: Sets, now: datetime
+) -> None:
+    trained = replace(SD2, details={"run": "5f1c", "parameters": 1})
+    ledger.enter(replace(trained, details={**trained.details, "painted_with": {"steps": 25}}), now=now)
+    ledger.keep_prompts(things(1))
+    ledger.keep_image("sd2", things(1).prompts[0].id, 0, colour("red"), seconds=1.0, now=now)
+
+    ledger.enter(replace(trained, source="/moved/sd2"), now=now)
+
+    assert ledger.entrant("sd2").source == "/moved/sd2"
+    assert ledger.entrant("sd2").details["painted_with"] == {"steps": 25}
+    with pytest.raises(EntrantConflictError):
+        ledger.enter(replace(trained, source="/other", details={"run": "77aa", "parameters": 1}), now=now)
+
+
 def test_a_prompt_set_comes_back_by_name_and_by_id(ledger: Ledger, things: Sets) -> None:
     ledger.keep_prompts(things(3))
     ledger.keep_prompts(things(5))

@@ -65,7 +65,7 @@ def test_a_database_of_a_newer_schema_is_refused_and_left_as_it_is(tmp_path: Pat
     before = file.read_bytes()
 
     with pytest.raises(
-        NewerSchemaError, match=r"schema revision 9999, and canvas-arena .* knows only up to \d+\. Upgrade canvas-arena"
+        NewerSchemaError, match=r"schema revision 9999, and canvas-arena .* knows only up to \d+\. Use the version"
     ):
         Ledger.open(file)
 
