@@ -18,11 +18,12 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 
 from prompts.errors import CanvasError
 from prompts.plugins import load_plugin
-from training.data import latents_loader, read_empty_text
+from training.data import read_empty_text
 from training.diffusion import DiffusionTask
 from training.engine.fit import EmaSettings, FitReport, FitSettings, fit
 from training.engine.ranks import rank, world_size
 from training.frozen import find_base
+from training.loading import training_loader
 from training.parity import keep_answer
 from training.run import Run
 from training.stage import (
@@ -165,9 +166,7 @@ def _train_into(
         timestep_draw=run.timestep_draw,
         caption_dropout=run.caption_dropout,
     )
-    loader = latents_loader(
-        data, batch_size=run.batch_size // world_size(), seed=run.seed, canonical_nodes=run.canonical_nodes
-    )
+    loader = training_loader(data, batch_size=run.batch_size, seed=run.seed, canonical_nodes=run.canonical_nodes)
     report = fit(task, loader, fit_settings(run), folder, on_step, description=f"Training {run.name}")
     unet = _whole(task.unet, build, run)
     trained = TrainedRun(

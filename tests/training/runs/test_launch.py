@@ -53,20 +53,38 @@ def test_a_run_leaves_a_unet_that_diffusers_loads_and_says_what_it_was_made_from
     assert manifest.commit == kept.commit
 
 
-@pytest.mark.parametrize("step", [1, 2, 3, 5])
-def test_a_run_that_crashed_goes_on_within_the_epoch_it_was_in(
-    step: int, start: Start, trained: Path, short_run: Run
-) -> None:
-    def crash(now: int, _loss: float) -> None:
+def crash_at(step: int) -> Callable[[int, float], None]:
+    def on_step(now: int, _loss: float) -> None:
         if now == step:
             raise RuntimeError("the power went")
 
+    return on_step
+
+
+def test_a_run_that_crashed_goes_on_to_the_same_weights(start: Start, trained: Path, short_run: Run) -> None:
     with pytest.raises(RuntimeError, match="the power went"):
-        start(short_run, on_step=crash)
+        start(short_run, on_step=crash_at(5))
     folder = start(short_run)
 
     assert losses(folder) == losses(trained)
     assert all(torch.equal(weights(folder)[name], weight) for name, weight in weights(trained).items())
+
+
+def test_a_run_on_streamed_latents_goes_on_within_the_epoch_it_was_in(
+    start: Start, short_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.loading.IN_MEMORY_BYTES", 0)
+    whole = start(short_run, out=tmp_path / "whole")
+
+    # An epoch has two batches: crashes within one, at its end, and within a later one.
+    for step in (1, 2, 3):
+        folder = tmp_path / f"crashed-at-{step}"
+        with pytest.raises(RuntimeError, match="the power went"):
+            start(short_run, out=folder, on_step=crash_at(step))
+        start(short_run, out=folder)
+
+        assert losses(folder) == losses(whole)
+        assert all(torch.equal(weights(folder)[name], weight) for name, weight in weights(whole).items())
 
 
 def test_a_run_that_is_done_is_not_trained_again(
