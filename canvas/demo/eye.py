@@ -22,6 +22,7 @@ _COLOUR_REACH = 120.0
 
 RgbArray = Float[np.ndarray, "height width 3"]
 Mask = Bool[np.ndarray, "height width"]
+Cut = Bool[np.ndarray, "template template"]  # a mask scaled to the size in which shapes are compared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,17 +103,17 @@ def _overlap(mask: Mask, shape: str) -> float:
 
 
 @cache
-def _template(shape: str) -> Mask:
+def _template(shape: str) -> Cut:
     ideal = ShapesScene(shape=shape, colour="white", background="black")
     picture = draw_at(ideal, radius=0.36, centre_x=0.5, centre_y=0.5, size_px=96)
     return _cut(np.asarray(picture)[..., 0] > 127)
 
 
-def _cut(mask: Mask) -> Mask:
+def _cut(mask: Mask) -> Cut:
     rows, columns = np.nonzero(mask)
     box = mask[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     scaled = Image.fromarray(box.astype(np.uint8) * 255).resize((_TEMPLATE_PX, _TEMPLATE_PX), Image.Resampling.BILINEAR)
-    cut: Mask = np.asarray(scaled) > 127
+    cut: Cut = np.asarray(scaled) > 127
     return cut
 
 
