@@ -14,7 +14,7 @@ from prompts.errors import CanvasError
 Prediction = Literal["epsilon", "v_prediction"]
 BetaSchedule = Literal["scaled_linear", "squaredcos_cap_v2"]
 TimestepDraw = Literal["uniform", "logit_normal"]
-ScheduleShape = Literal["constant", "cosine"]
+ScheduleShape = Literal["constant", "cosine", "trapezoid"]
 Precision = Literal["fp32", "bf16", "fp16"]
 Sharding = Literal["none", "shard_grad_op"]
 LicenceSplit = Literal["commercial", "non-commercial"]

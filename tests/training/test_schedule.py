@@ -25,6 +25,12 @@ def test_a_cosine_ends_at_nothing() -> None:
     assert rates == pytest.approx([1.0, 0.5, 0.0])
 
 
+def test_a_trapezoid_stays_and_then_falls_in_a_straight_line() -> None:
+    rates = [schedule(shape="trapezoid", warmup_steps=0).multiplier(step, 0.0) for step in (0, 60, 80, 90, 100)]
+
+    assert rates == pytest.approx([1.0, 1.0, 0.5, 0.25, 0.0])
+
+
 def test_a_slow_machine_anneals_by_the_clock() -> None:
     timed = schedule(warmup_steps=0, time_limit_s=20.0)
 
@@ -41,6 +47,7 @@ def test_a_quick_machine_anneals_by_its_steps() -> None:
 
 
 @given(
+    shape=st.sampled_from(["constant", "cosine", "trapezoid"]),
     steps=st.integers(1, 500),
     warmup=st.integers(0, 50),
     limit=st.none() | st.floats(1, 100),
@@ -48,9 +55,9 @@ def test_a_quick_machine_anneals_by_its_steps() -> None:
     elapsed=st.floats(0, 200),
 )
 def test_progress_and_rate_stay_within_bounds_and_progress_never_goes_back(
-    steps: int, warmup: int, limit: float | None, done: int, elapsed: float
+    shape: str, steps: int, warmup: int, limit: float | None, done: int, elapsed: float
 ) -> None:
-    any_schedule = schedule(steps=steps, warmup_steps=warmup, time_limit_s=limit)
+    any_schedule = schedule(shape=shape, steps=steps, warmup_steps=warmup, time_limit_s=limit)
 
     progress, later = any_schedule.progress(done, elapsed), any_schedule.progress(done + 1, elapsed + 1)
 

@@ -38,7 +38,7 @@ class EmaSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitSettings:
-    """How to train: AdamW, linear warm-up, then a constant rate or a half cosine down to 0.
+    """How to train: AdamW and linear warm-up; what the rate does then is in `training.engine.schedule`.
 
     The loader decides the batch; `microbatch` is how much of it a device holds at a time. Training ends after `steps`,
     or annealed to the same end after `time_limit_s`, time in earlier sessions included.
@@ -48,7 +48,7 @@ class FitSettings:
     microbatch: int
     learning_rate: float
     checkpoint_every: int
-    schedule: Literal["constant", "cosine"] = "cosine"
+    schedule: Literal["constant", "cosine", "trapezoid"] = "cosine"
     warmup_steps: int = 0
     time_limit_s: float | None = None
     weight_decay: float = 0.01

@@ -7,12 +7,18 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+_FALLING_SHARE = 0.4
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """At most `steps` and `time_limit_s` (None: no limit); linear warm-up, then constant, or a half cosine to 0."""
+    """At most `steps` and `time_limit_s` (None: no limit), and the rate after a linear warm-up.
 
-    shape: Literal["constant", "cosine"]
+    "constant" stays; "cosine" falls to 0 in half a cosine; "trapezoid" stays, and falls to 0 in a straight line over
+    the last two fifths: Hägele et al. (2024), arXiv:2405.18392.
+    """
+
+    shape: Literal["constant", "cosine", "trapezoid"]
     steps: int
     warmup_steps: int
     time_limit_s: float | None
@@ -28,4 +34,7 @@ class Schedule:
         warm_up = min(1.0, (steps_done + 1) / self.warmup_steps) if self.warmup_steps else 1.0
         if self.shape == "constant":
             return warm_up
-        return warm_up * 0.5 * (1 + math.cos(math.pi * self.progress(steps_done, elapsed_s)))
+        progress = self.progress(steps_done, elapsed_s)
+        if self.shape == "trapezoid":
+            return warm_up * min(1.0, (1 - progress) / _FALLING_SHARE)
+        return warm_up * 0.5 * (1 + math.cos(math.pi * progress))

@@ -4,6 +4,10 @@ The figures were found by trial at 1 thread; "right" is the share of images in w
 shape, colour and background, over the demo's 48 prompts four times (sampling noise about .03, between seeds .07):
 - a small UNet for more steps beats a large one for fewer: widths 32,64 at 1000 steps, 54 s, .66 to .84 right;
   32,48 at 1200 steps, 56 s, .96; 32,48 at 900, 44 s, .82; 24,48 at 1000, 46 s, .84; 24,32 at 1200, 45 s, .85;
+- a trapezoid beats a cosine: 24,32 at 1000 steps and guidance 4, two seeds each, .84 and .87 against .58 and .67;
+  32,32 at 880 steps, three seeds each, .78 to .87 against .58 to .78;
+- guidance 4 beats 3 (.79 -> .84, .82 -> .87), 2 (.72, .74) and 5 (.80, .85);
+- attention to the text at one level only: .33 and .35 where both have .71;
 - logit-normal timesteps (.72 -> .84) and a rate of 5e-3 (3e-3: .28 -> .35; 7e-3: .52) help, and batches of 32 beat
   16 for twice the steps (.65) and 48 for fewer (.70);
 - EMA smoothing .98, beta_2 .99 or .95, weight decay .01 or .1: no difference to be seen.
@@ -31,7 +35,7 @@ def s_c() -> Run:
         steps=1_000,
         time_limit_s=42.0,
         learning_rate=5e-3,
-        schedule="cosine",
+        schedule="trapezoid",
         warmup_steps=30,
         weight_decay=0.01,
         betas=(0.9, 0.99),
@@ -43,7 +47,7 @@ def s_c() -> Run:
         sharding="none",
         checkpoint_every=200,
         sample_steps=25,
-        guidance=3.0,
+        guidance=4.0,
     )
 
 
