@@ -83,6 +83,7 @@ def simulate_votes(design: ArenaDesign, rng: np.random.Generator) -> VoteTable:
         rater=rater.astype(np.int32),
         prompt=prompt.astype(np.int32),
         category=np.full(design.votes, -1, dtype=np.int32),
+        challenge=np.full(design.votes, -1, dtype=np.int32),
         model_a=entrant.astype(np.int32),
         model_b=np.full(design.votes, k, dtype=np.int32),
         left=np.where(on_left, Left.A, Left.B).astype(np.int8),
@@ -90,6 +91,7 @@ def simulate_votes(design: ArenaDesign, rng: np.random.Generator) -> VoteTable:
         raters=tuple(str(number) for number in range(design.raters)),
         prompts=tuple(str(number) for number in range(design.prompts)),
         categories=(),
+        challenges=(),
         models=(*design.entrants, REFERENCE),
     )
 

@@ -5,8 +5,8 @@ strings keep a million votes in a few megabytes and let every count be one `binc
 not matter: rows follow the vote ids and names are sorted, so that the same votes always give the same bytes.
 """
 
-from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from itertools import pairwise
 
@@ -45,6 +45,7 @@ class VoteTable:
     rater: Int32[np.ndarray, " votes"]
     prompt: Int32[np.ndarray, " votes"]
     category: Int32[np.ndarray, " votes"]
+    challenge: Int32[np.ndarray, " votes"]
     model_a: Int32[np.ndarray, " votes"]
     model_b: Int32[np.ndarray, " votes"]
     left: Int8[np.ndarray, " votes"]
@@ -52,11 +53,17 @@ class VoteTable:
     raters: tuple[str, ...]
     prompts: tuple[str, ...]
     categories: tuple[str, ...]
+    challenges: tuple[str, ...]
     models: tuple[str, ...]
 
     def __len__(self) -> int:
         """How many votes there are, both-bad ones among them."""
         return len(self.choice)
+
+    def rows(self, kept: Bool[np.ndarray, " votes"]) -> "VoteTable":
+        """The votes that are kept; names and codes stay as they are."""
+        columns = ("rater", "prompt", "category", "challenge", "model_a", "model_b", "left", "choice")
+        return replace(self, **{column: getattr(self, column)[kept] for column in columns})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -97,9 +104,10 @@ class Outcomes:
         )
 
 
-def from_records(records: Iterable[VoteRecord]) -> VoteTable:
+def from_records(records: Iterable[VoteRecord], challenges: Mapping[str, str] | None = None) -> VoteTable:
     """The table of these votes; model A is the alphabetically first of each pair.
 
+    `challenges` gives a prompt's challenge by the prompt's id; "" and a missing id mean none.
     Raises UnusableVotesError for a vote id that comes twice and for an entrant compared with itself.
     """
     rows = sorted(records, key=lambda record: record.vote_id)
@@ -115,11 +123,14 @@ def from_records(records: Iterable[VoteRecord]) -> VoteTable:
     prompts = sorted({row.prompt_id for row in rows})
     categories = sorted({row.category for row in rows if row.category})
     models = sorted({name for row in rows for name in (row.left, row.right)})
+    challenged = [(challenges or {}).get(row.prompt_id, "") for row in rows]
+    named_challenges = sorted({challenge for challenge in challenged if challenge})
     left = np.array([Left.A if row.left < row.right else Left.B for row in rows], dtype=np.int8)
     return VoteTable(
         rater=_codes([row.rater for row in rows], raters),
         prompt=_codes([row.prompt_id for row in rows], prompts),
         category=_codes([row.category for row in rows], categories),
+        challenge=_codes(challenged, named_challenges),
         model_a=_codes([min(row.left, row.right) for row in rows], models),
         model_b=_codes([max(row.left, row.right) for row in rows], models),
         left=left,
@@ -127,6 +138,7 @@ def from_records(records: Iterable[VoteRecord]) -> VoteTable:
         raters=tuple(str(rater) for rater in raters),
         prompts=tuple(prompts),
         categories=tuple(categories),
+        challenges=tuple(named_challenges),
         models=tuple(models),
     )
 

@@ -25,6 +25,8 @@ def _table(left: list[int], choice: list[int], rater: list[int]) -> VoteTable:
         raters=("r0", "r1", "r2"),
         prompts=tuple(str(number) for number in range(n)),
         categories=(),
+        challenge=np.full(len(choice), -1, dtype=np.int32),
+        challenges=(),
         models=("a", "b"),
     )
 
