@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from arena.cli_analysis import analyse
+from arena.cli_planning import plan, watch
 from prompts.console import AsJson, print_json, print_table, say
 from prompts.errors import CanvasError
 
@@ -12,10 +14,13 @@ if TYPE_CHECKING:
     from arena.ledger.ledger import Ledger
     from arena.ledger.records import Entrant, StudyRecord
     from arena.statistics.against_reference import EntrantResult
+    from arena.statistics.stopping import StoppingRule
 
 app = typer.Typer(help="Let people compare entrants: enter, open a study, serve, read the board.", no_args_is_help=True)
 study_app = typer.Typer(help="Open a study for votes, see what was declared, close it.", no_args_is_help=True)
 app.add_typer(study_app, name="study")
+for command in (analyse, plan, watch):
+    app.command()(command)
 
 
 Home = Annotated[
@@ -165,6 +170,7 @@ def show_study(name: StudyName, *, arena: Home = None, as_json: AsJson = False) 
             ("choices", ", ".join(study.choices)),
             ("delta", study.delta),
             ("votes per rater", study.votes_per_rater),
+            ("stopping rule", "none" if study.stopping is None else _rule_in_words(study.stopping)),
             ("votes of people", f"{counts['people']:,}"),
             ("votes of simulated raters", f"{counts['simulated']:,}"),
             ("hash", record.hash),
@@ -327,6 +333,14 @@ def _study_json(record: "StudyRecord") -> dict[str, Any]:
         "opened_at": record.opened_at.isoformat(),
         "closed_at": None if record.closed_at is None else record.closed_at.isoformat(),
     }
+
+
+def _rule_in_words(rule: "StoppingRule") -> str:
+    most = "" if rule.max_votes is None else f", and stops at {rule.max_votes:,} votes per entrant"
+    return (
+        f"looks after every {rule.look_every:,} votes per entrant, from {rule.min_votes:,} votes and "
+        f"{rule.min_raters:,} effective raters on{most}"
+    )
 
 
 def _board_row(row: "EntrantResult") -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 What was seen is translated once: model_a is the candidate, model_b the reference; `left` says which of them (A or B)
 stood left, `choice` which was preferred (A, B, tie or both_bad). `simulated` is true for votes of simulated raters.
+`arena/votes_file.py` reads these files back.
 """
 
 import csv
@@ -28,6 +29,7 @@ COLUMNS = (
     "latency_ms",
     "session",
     "simulated",
+    "challenge",
 )
 
 
@@ -41,7 +43,8 @@ class ExportFileError(CanvasError):
 
 def export_rows(study: Study, votes: Sequence[VoteRecord]) -> list[dict[str, Any]]:
     """One dictionary per vote, with the keys of `COLUMNS` in their order; `ts` is a moment in UTC. Pure."""
-    return [_row(study.reference, vote) for vote in votes]
+    challenges = {prompt.id: prompt.challenge for prompt in study.prompts.prompts}
+    return [_row(study.reference, vote, challenges.get(vote.prompt_id, "")) for vote in votes]
 
 
 def write_votes(path: Path, study: Study, votes: Sequence[VoteRecord]) -> None:
@@ -68,7 +71,7 @@ def write_votes(path: Path, study: Study, votes: Sequence[VoteRecord]) -> None:
         beside.unlink(missing_ok=True)
 
 
-def _row(reference: str, vote: VoteRecord) -> dict[str, Any]:
+def _row(reference: str, vote: VoteRecord, challenge: str) -> dict[str, Any]:
     candidate_left = vote.right == reference
     left, right = ("A", "B") if candidate_left else ("B", "A")
     choices = {Choice.LEFT: left, Choice.RIGHT: right, Choice.TIE: "tie", Choice.BOTH_BAD: "both_bad"}
@@ -85,12 +88,14 @@ def _row(reference: str, vote: VoteRecord) -> dict[str, Any]:
         "latency_ms": vote.latency_ms,
         "session": vote.session,
         "simulated": vote.simulated,
+        "challenge": challenge,
     }
 
 
 def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        # The writer quotes what the line's end holds: a lone \r inside a prompt, too.
+        table = csv.DictWriter(file, COLUMNS, lineterminator="\r\n")
         table.writeheader()
         for row in rows:
             table.writerow({**row, "ts": utc_text(row["ts"]), "simulated": "true" if row["simulated"] else "false"})

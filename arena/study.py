@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from arena.canonical import canonical_json, sha256_hex
+from arena.statistics.stopping import StoppingRule
 from arena.votes import Choice
 from prompts.errors import CanvasError, quoted
 from prompts.prompt import Prompt, PromptSet
@@ -36,7 +37,8 @@ class Study:
 
     `title` is shown to raters (the name where it is ""). `seeds`: every prompt is compared once per seed. `ties` and
     `both_bad` say which choices are offered beside left and right. `delta` is the margin of equivalence on the
-    preference rate, no unit, in (0, 0.5). `votes_per_rater` is how many votes one rater gives at most.
+    preference rate, no unit, in (0, 0.5). `votes_per_rater` is how many votes one rater gives at most. `stopping` says
+    how the study may be watched and stopped; None declares no such rule.
 
     Raises StudyError for a name that is no lower-case slug, a blank question, no candidates, a doubled candidate, the
     reference among the candidates, no, doubled or negative seeds, delta outside (0, 0.5), votes_per_rater below 1.
@@ -53,6 +55,7 @@ class Study:
     seeds: tuple[int, ...] = (0,)
     delta: float = 0.05
     votes_per_rater: int = 30
+    stopping: StoppingRule | None = None
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -113,8 +116,8 @@ class Study:
         return sha256_hex(canonical_json(self.to_dict()))
 
     def to_dict(self) -> dict[str, Any]:
-        """The declaration as JSON would have it, with every prompt's text."""
-        return {
+        """The declaration as JSON would have it, with every prompt's text; "stopping" stands there only if declared."""
+        declared: dict[str, Any] = {
             "name": self.name,
             "title": self.title,
             "question": self.question,
@@ -127,6 +130,8 @@ class Study:
             "delta": self.delta,
             "votes_per_rater": self.votes_per_rater,
         }
+        # Left out where there is none, so that a study opened before there were rules keeps its hash.
+        return declared if self.stopping is None else declared | {"stopping": self.stopping.to_dict()}
 
     @classmethod
     def from_dict(cls, declaration: Mapping[str, Any]) -> "Study":
@@ -141,10 +146,12 @@ class Study:
                 for prompt in written["prompts"]
             ),
         )
-        values = {field.name: declaration[field.name] for field in fields(cls)} | {
+        stopping = declaration.get("stopping")
+        values = {field.name: declaration[field.name] for field in fields(cls) if field.name != "stopping"} | {
             "prompts": prompts,
             "candidates": tuple(declaration["candidates"]),
             "seeds": tuple(declaration["seeds"]),
+            "stopping": None if stopping is None else StoppingRule.from_dict(stopping),
         }
         return cls(**values)
 
@@ -162,15 +169,19 @@ _TYPES: dict[str, str] = {
     "both_bad": "true or false",
     "delta": "a number",
     "votes_per_rater": "a whole number",
+    "stopping": "a table",
 }
-_OPTIONAL = frozenset({"title", "seeds", "delta", "votes_per_rater"})
+_OPTIONAL = frozenset({"title", "seeds", "delta", "votes_per_rater", "stopping"})
+#: The keys of the table [stopping] and what each holds; every one has the default that `StoppingRule` states.
+_STOPPING_TYPES: dict[str, str] = {field.name: "a whole number" for field in fields(StoppingRule)}
 
 
 def read_study_file(path: Path, prompt_set: Callable[[str], PromptSet]) -> Study:
     """The study that the TOML file at `path` declares; `prompt_set` gives the prompt set of a name.
 
     Raises StudyFileError when the file is missing, is no TOML in UTF-8, or has an unknown, missing or mistyped key;
-    StudyError when what it says is no study; and whatever `prompt_set` raises for a name it does not know.
+    StudyError when what it says is no study, StoppingRuleError when its [stopping] is no rule; and whatever
+    `prompt_set` raises for a name it does not know.
     """
     if not path.is_file():
         raise StudyFileError(f"There is no study file {path}. Write one; arena/README.md shows an example.")
@@ -181,13 +192,8 @@ def read_study_file(path: Path, prompt_set: Callable[[str], PromptSet]) -> Study
         raise StudyFileError(f"{path} is not in UTF-8 (byte {error.start}). Save it as UTF-8.") from error
     except tomllib.TOMLDecodeError as error:
         raise StudyFileError(f"{path} is no TOML: {error}. Mend that place.") from error
-    for key, value in written.items():
-        if key not in _TYPES:
-            raise StudyFileError(
-                f"{path}{_line(text, key)}: unknown key {quoted(key)}. Known keys: {', '.join(_TYPES)}."
-            )
-        if not _fits(_TYPES[key], value):
-            raise StudyFileError(f"{path}{_line(text, key)}: '{key}' is {value!r}, but must be {_TYPES[key]}.")
+    _check_keys(path, text, written, _TYPES)
+    _check_keys(path, text, written.get("stopping", {}), _STOPPING_TYPES, table="stopping")
     missing = [key for key in _TYPES if key not in written and key not in _OPTIONAL]
     if missing:
         raise StudyFileError(f"{path} does not say {', '.join(missing)}. Add what is missing; nothing is guessed.")
@@ -198,7 +204,20 @@ def read_study_file(path: Path, prompt_set: Callable[[str], PromptSet]) -> Study
     }
     if "seeds" in written:
         values["seeds"] = tuple(written["seeds"])
+    if "stopping" in written:
+        values["stopping"] = StoppingRule.from_dict(written["stopping"])
     return Study(**values)
+
+
+def _check_keys(path: Path, text: str, written: Mapping[str, Any], types: Mapping[str, str], table: str = "") -> None:
+    for key, value in written.items():
+        # In an inline table the key has no line of its own.
+        place = f"{path}{_line(text, key) or (_line(text, table) if table else '')}"
+        if key not in types:
+            known = f"Known keys of [{table}]" if table else "Known keys"
+            raise StudyFileError(f"{place}: unknown key {quoted(key)}. {known}: {', '.join(types)}.")
+        if not _fits(types[key], value):
+            raise StudyFileError(f"{place}: '{key}' is {value!r}, but must be {types[key]}.")
 
 
 def _fits(kind: str, value: object) -> bool:
@@ -212,6 +231,8 @@ def _fits(kind: str, value: object) -> bool:
             return whole or isinstance(value, float)
         case "a whole number":
             return whole
+        case "a table":
+            return isinstance(value, dict)
         case "a list of texts":
             return isinstance(value, list) and all(isinstance(item, str) for item in value)
         case _:

@@ -165,7 +165,8 @@ def _record(row: Row[Any]) -> StudyRecord:
 
 def _refusal(latest: StudyRecord, study: Study) -> StudyChangedError | StudyClosedError:
     before, after = latest.study.to_dict(), study.to_dict()
-    changed = [key for key in before if before[key] != after[key]]
+    # A stopping rule stands in a declaration only where there is one.
+    changed = [key for key in {**before, **after} if before.get(key) != after.get(key)]
     if not changed:
         return StudyClosedError(
             f"The study '{study.name}' was closed on {latest.closed_at:%Y-%m-%d}. Open it anew, as version "

@@ -16,7 +16,7 @@ from arena.statistics.verdicts import Judgement, judge
 from arena.statistics.votes import VoteTable, outcomes_of_each
 
 # The version of the methods in this folder. Raise it whenever the same votes could give another number.
-METHOD_VERSION = "1"
+METHOD_VERSION = "2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +57,7 @@ class EntrantResult:
             "half_tie": self.half_tie.to_dict(),
             "ties_dropped": self.ties_dropped.to_dict(),
             "tost": self.tost.to_dict(),
+            "non_inferiority": self.tost.non_inferiority(),
             "verdict": self.judgement.verdict.value,
             "also_different": self.judgement.also_different,
             "reasons": list(self.judgement.reasons),

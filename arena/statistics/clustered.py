@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from jaxtyping import Float64, Int
+from jaxtyping import Bool, Float64, Int, Int64
+
+from arena.statistics.not_estimable import NotEstimable, Obstacle
 
 # A sum over clusters that is this small beside the plain variance is nothing but rounding.
 ROUNDING = 1e-12
@@ -47,9 +49,9 @@ def two_way_variance(
     """
     by_rater = one_way_variance(residuals, rater)
     by_prompt = one_way_variance(residuals, prompt)
-    cell = rater.astype(np.int64) * (int(prompt.max()) + 1) + prompt
-    _, cell = np.unique(cell, return_inverse=True)
-    two_way = by_rater + by_prompt - one_way_variance(residuals, cell)
+    order, first = sorted_cells(rater, prompt)
+    by_cell = _variance_of_sums(np.add.reduceat(residuals[order], np.flatnonzero(first)), votes=len(residuals))
+    two_way = by_rater + by_prompt - by_cell
 
     floor = ROUNDING * vote_variance(residuals)
     if two_way > floor:
@@ -71,9 +73,31 @@ def rater_variance(residuals: Float64[np.ndarray, " votes"], rater: Int[np.ndarr
 def one_way_variance(residuals: Float64[np.ndarray, " votes"], cluster: Int[np.ndarray, " votes"]) -> float:
     """Variance of the mean by one kind of cluster: sum over clusters of (sum of residuals)^2 * G / (G - 1) / n^2."""
     sums = np.bincount(cluster, weights=residuals)
-    clusters = cluster_count(cluster)
+    return _variance_of_sums(sums[np.bincount(cluster) > 0], votes=len(residuals))
+
+
+def sorted_cells(
+    rater: Int[np.ndarray, " votes"], prompt: Int[np.ndarray, " votes"]
+) -> tuple[Int64[np.ndarray, " votes"], Bool[np.ndarray, " votes"]]:
+    """An order in which votes of one rater on one prompt stand together, and where in it each such cell begins."""
+    cell = rater.astype(np.int64) * (int(prompt.max()) + 1) + prompt
+    bits = len(cell).bit_length()
+    if int(cell.max()).bit_length() + bits < 64:
+        # Cell and row in one number: sorting numbers is several times quicker than sorting an index to them.
+        packed = np.sort((cell << bits) | np.arange(len(cell)))
+        order, cell = packed & ((1 << bits) - 1), packed >> bits
+    else:
+        order = np.argsort(cell, kind="stable")
+        cell = cell[order]
+    first = np.ones(len(cell), dtype=np.bool_)
+    np.not_equal(cell[1:], cell[:-1], out=first[1:])
+    return order, first
+
+
+def _variance_of_sums(sums: Float64[np.ndarray, " clusters"], *, votes: int) -> float:
+    clusters = len(sums)
     assert clusters > 1, "one cluster says nothing about how clusters differ"
-    return float(sums @ sums) * clusters / (clusters - 1) / len(residuals) ** 2
+    return float(sums @ sums) * clusters / (clusters - 1) / votes**2
 
 
 def vote_variance(residuals: Float64[np.ndarray, " votes"]) -> float:
@@ -91,3 +115,21 @@ def effective_clusters(cluster: Int[np.ndarray, " votes"]) -> float:
     """G* = (sum m)^2 / sum m^2 over the clusters' sizes m: G when all vote alike often, near 1 when one votes most."""
     sizes = np.bincount(cluster).astype(np.float64)
     return float(sizes.sum() ** 2 / (sizes @ sizes))
+
+
+def obstacle_to_clustering(rater: Int[np.ndarray, " votes"], prompt: Int[np.ndarray, " votes"]) -> NotEstimable | None:
+    """Why votes, of which there is at least one, have no two-way clustered spread; None where they have one."""
+    what = "interval"
+    if rater.min() < 0:
+        reason = "The votes do not say who cast them, so how much raters differ is unknown."
+        return NotEstimable(what=what, obstacle=Obstacle.UNKNOWN_RATERS, reason=reason)
+    if prompt.min() < 0:
+        reason = "The votes do not say on which prompt they were cast, so how much prompts differ is unknown."
+        return NotEstimable(what=what, obstacle=Obstacle.UNKNOWN_PROMPTS, reason=reason)
+    if cluster_count(rater) == 1:
+        reason = "All votes come from one rater, which says nothing about other raters."
+        return NotEstimable(what=what, obstacle=Obstacle.ONE_RATER, reason=reason)
+    if cluster_count(prompt) == 1:
+        reason = "All votes are on one prompt, which says nothing about other prompts."
+        return NotEstimable(what=what, obstacle=Obstacle.ONE_PROMPT, reason=reason)
+    return None

@@ -1,4 +1,4 @@
-"""As good as the reference, within a margin: two one-sided tests (TOST).
+"""As good as the reference, within a margin: two one-sided tests (TOST), and the one of them called non-inferiority.
 
 "Not significantly different" is not "equivalent": with few votes everything is the former. Here the burden lies on
 equivalence: both "worse by delta or more" and "better by delta or more" must be refuted.
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from scipy import special
 
+from arena.statistics.interval import ALPHA
 from prompts.errors import CanvasError
 
 
@@ -32,6 +33,13 @@ class Tost:
     def to_dict(self) -> dict[str, float | None]:
         """The margin and the p-value, ready for JSON."""
         return {"delta": self.delta, "p": self.p}
+
+    def non_inferiority(self) -> dict[str, float | bool | None]:
+        """The half of the test that asks only whether the rate is worse than .5 by `delta` or more, ready for JSON.
+
+        `holds` where that is refuted at 5 %, one-sided; being better by any amount does not count against it.
+        """
+        return {"delta": self.delta, "p": self.p_worse, "holds": None if self.p_worse is None else self.p_worse < ALPHA}
 
 
 def tost(rate: float | None, se: float | None, df: float | None, *, delta: float) -> Tost:

@@ -13,7 +13,16 @@ class Obstacle(StrEnum):
     UNKNOWN_SIDES = "unknown_sides"
     ONE_RATER = "one_rater"
     ONE_PROMPT = "one_prompt"
+    FEW_VOTES = "few_votes"
+    FEW_RATERS = "few_raters"
+    NOT_CONNECTED = "not_connected"
     ALL_VOTES_ALIKE = "all_votes_alike"
+    NO_SHARED_UNITS = "no_shared_units"
+    TOO_FEW_LABELS = "too_few_labels"
+    TOO_FEW_CLUSTERS = "too_few_clusters"
+    NO_CHANGE = "no_change"
+    NO_DIFFERENCE = "no_difference"
+    OUTSIDE_MARGIN = "outside_margin"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,13 @@ from typing import Any, Literal
 
 from scipy import special
 
-from arena.statistics.clustered import Route, cluster_count, effective_clusters, two_way_variance
+from arena.statistics.clustered import (
+    Route,
+    cluster_count,
+    effective_clusters,
+    obstacle_to_clustering,
+    two_way_variance,
+)
 from arena.statistics.independent import IfVotesWereIndependent, if_votes_were_independent, score_interval
 from arena.statistics.interval import ALPHA, Interval
 from arena.statistics.not_estimable import NotEstimable, Obstacle
@@ -79,7 +85,7 @@ def preference_rate(outcomes: Outcomes, *, ties: Ties) -> PreferenceRate:
         return PreferenceRate(rate=None, n=0, raters=0, prompts=0, missing=(gap,))
     rate = float(kept.value.sum()) / n
     independent = if_votes_were_independent(kept.wins, n) if ties == "drop" else None
-    obstacle = _obstacle_to_interval(kept)
+    obstacle = obstacle_to_clustering(kept.rater, kept.prompt)
     if obstacle is not None:
         return PreferenceRate(
             rate=rate,
@@ -129,23 +135,6 @@ def headline_p(rate: float, n_eff: float, df: float) -> float:
     """Two-sided p that the rate is one half: below .05 exactly where `headline_interval` leaves one half out."""
     t = abs(rate - 0.5) / sqrt(0.25 / n_eff)
     return min(1.0, 2 * float(special.stdtr(df, -t)))
-
-
-def _obstacle_to_interval(kept: Outcomes) -> NotEstimable | None:
-    what = "interval"
-    if kept.rater.min() < 0:
-        reason = "The votes do not say who cast them, so how much raters differ is unknown."
-        return NotEstimable(what=what, obstacle=Obstacle.UNKNOWN_RATERS, reason=reason)
-    if kept.prompt.min() < 0:
-        reason = "The votes do not say on which prompt they were cast, so how much prompts differ is unknown."
-        return NotEstimable(what=what, obstacle=Obstacle.UNKNOWN_PROMPTS, reason=reason)
-    if cluster_count(kept.rater) == 1:
-        reason = "All votes come from one rater, which says nothing about other raters."
-        return NotEstimable(what=what, obstacle=Obstacle.ONE_RATER, reason=reason)
-    if cluster_count(kept.prompt) == 1:
-        reason = "All votes are on one prompt, which says nothing about other prompts."
-        return NotEstimable(what=what, obstacle=Obstacle.ONE_PROMPT, reason=reason)
-    return None
 
 
 def _no_votes(outcomes: Outcomes) -> str:

@@ -11,7 +11,7 @@ from enum import IntEnum
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int8, Int32
+from jaxtyping import Bool, Float64, Int, Int8, Int32
 
 from arena.votes import Choice, VoteRecord
 from prompts.errors import CanvasError
@@ -60,10 +60,27 @@ class VoteTable:
         """How many votes there are, both-bad ones among them."""
         return len(self.choice)
 
-    def rows(self, kept: Bool[np.ndarray, " votes"]) -> "VoteTable":
-        """The votes that are kept; names and codes stay as they are."""
+    def rows(self, kept: Bool[np.ndarray, " votes"] | Int[np.ndarray, " kept"]) -> "VoteTable":
+        """The votes that are kept, or those of these row numbers in their order; names and codes stay as they are."""
         columns = ("rater", "prompt", "category", "challenge", "model_a", "model_b", "left", "choice")
         return replace(self, **{column: getattr(self, column)[kept] for column in columns})
+
+    def with_models(self, models: tuple[str, ...]) -> "VoteTable":
+        """The same votes among more models; the new ones come after those that are there, which keep their codes."""
+        assert models[: len(self.models)] == self.models, "codes count into the models that were there first"
+        return replace(self, models=models)
+
+    def only_models(self, models: tuple[str, ...]) -> "VoteTable":
+        """The votes of which both models are among these, which keep their order; nobody else is known any more."""
+        kept = [self.models.index(name) for name in models]
+        among = np.isin(self.model_a, kept) & np.isin(self.model_b, kept)
+        votes = self if among.all() else self.rows(among)
+        return replace(
+            votes,
+            models=models,
+            model_a=_recoded(votes.model_a, kept, len(self.models)),
+            model_b=_recoded(votes.model_b, kept, len(self.models)),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -102,6 +119,13 @@ class Outcomes:
             prompt=self.prompt[decisive],
             both_bad=self.both_bad,
         )
+
+
+def _recoded(code: Int32[np.ndarray, " votes"], kept: Sequence[int], models: int) -> Int32[np.ndarray, " votes"]:
+    new = np.full(models, -1, dtype=np.int32)
+    new[list(kept)] = np.arange(len(kept))
+    recoded: Int32[np.ndarray, " votes"] = new[code]
+    return recoded
 
 
 def from_records(records: Iterable[VoteRecord], challenges: Mapping[str, str] | None = None) -> VoteTable:
@@ -174,6 +198,46 @@ def outcomes_of_each(table: VoteTable, entrants: Sequence[str], reference: str) 
         return Outcomes(value=value[rows], rater=rater[rows], prompt=prompt[rows], both_bad=int(unjudged[code]))
 
     return [of(entrant) for entrant in entrants]
+
+
+def votes_of_each(table: VoteTable, entrants: Sequence[str], reference: str) -> list[VoteTable]:
+    """The votes between each entrant and the reference, as tables of their own, in one pass."""
+    k = len(table.models)
+    if reference not in table.models:
+        return [table.rows(np.zeros(0, dtype=np.int64)) for _ in entrants]
+    place = table.models.index(reference)
+    met = np.flatnonzero((table.model_a == place) | (table.model_b == place))
+    opponent = _opponent(table.rows(met), np.ones(len(met), dtype=np.bool_), place)
+    order = met[np.argsort(opponent, kind="stable")]
+    ends = np.concatenate([[0], np.cumsum(np.bincount(opponent, minlength=k))])
+    codes = [table.models.index(entrant) if entrant in table.models else place for entrant in entrants]
+    # Nobody meets themselves, so the reference's own place holds nothing.
+    return [table.rows(order[ends[code] : ends[code + 1]]) for code in codes]
+
+
+def outcomes_of_pairs(table: VoteTable) -> dict[tuple[str, str], Outcomes]:
+    """The outcomes of every two models that met, seen from the alphabetically first of them, in one pass."""
+    k = len(table.models)
+    low, high = np.minimum(table.model_a, table.model_b), np.maximum(table.model_a, table.model_b)
+    pair = low.astype(np.int64) * k + high
+    met, unjudged = (
+        np.bincount(pair, minlength=k * k),
+        np.bincount(pair[table.choice == Chosen.BOTH_BAD], minlength=k * k),
+    )
+
+    judged = table.choice != Chosen.BOTH_BAD
+    preferred = table.choice[judged] == np.where(table.model_a[judged] == low[judged], Chosen.A, Chosen.B)
+    value = np.where(table.choice[judged] == Chosen.TIE, 0.5, preferred.astype(np.float64))
+    order = np.argsort(pair[judged], kind="stable")
+    ends = np.concatenate([[0], np.cumsum(met - unjudged)])
+    value, rater, prompt = value[order], table.rater[judged][order], table.prompt[judged][order]
+    found = {}
+    for place in np.flatnonzero(met).tolist():
+        rows = slice(ends[place], ends[place + 1])
+        found[table.models[place // k], table.models[place % k]] = Outcomes(
+            value=value[rows], rater=rater[rows], prompt=prompt[rows], both_bad=int(unjudged[place])
+        )
+    return found
 
 
 def _opponent(table: VoteTable, rows: Bool[np.ndarray, " votes"], reference: int) -> Int32[np.ndarray, " outcomes"]:

@@ -21,6 +21,7 @@ from arena.ledger.errors import (
 )
 from arena.ledger.events import votes_from_events
 from arena.ledger.records import Entrant
+from arena.statistics.stopping import StoppingRule
 from arena.votes import Choice
 from prompts.prompt import PromptSet
 
@@ -55,6 +56,16 @@ def test_a_changed_declaration_is_refused_and_says_what_changed(arena: Any, now:
         arena.ledger.open_study(arena.study(question="Nicer?", delta=0.1), now=now)
 
     assert arena.ledger.study("shapes").version == 1
+
+
+def test_a_stopping_rule_that_came_or_went_is_a_change(arena: Any, now: datetime) -> None:
+    arena.ledger.open_study(arena.study(), now=now)
+
+    with pytest.raises(StudyChangedError, match="something else about stopping"):
+        arena.ledger.open_study(arena.study(stopping=StoppingRule()), now=now)
+    arena.ledger.open_study(arena.study(stopping=StoppingRule()), now=now, new_version=True)
+    with pytest.raises(StudyChangedError, match="something else about stopping"):
+        arena.ledger.open_study(arena.study(), now=now)
 
 
 def test_a_new_version_closes_the_one_before_and_has_its_own_votes(arena: Any, now: datetime) -> None:

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -5,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from arena.statistics.stopping import StoppingRule, StoppingRuleError
 from arena.study import Study, StudyError, StudyFileError, read_study_file
 from arena.votes import Choice
 from prompts.prompt import PromptSet
@@ -90,10 +92,30 @@ def test_a_study_survives_its_dictionary(study: Study) -> None:
         {"both_bad": True},
         {"delta": 0.06},
         {"votes_per_rater": 31},
+        {"stopping": StoppingRule()},
     ],
 )
 def test_the_hash_covers_every_part_of_the_declaration(study: Study, change: dict[str, Any]) -> None:
     assert replace(study, **change).hash != study.hash
+
+
+def test_a_study_without_a_stopping_rule_is_written_and_hashed_as_before_there_were_any(study: Study) -> None:
+    assert "stopping" not in study.to_dict()
+    # Computed before studies could declare one.
+    assert study.hash == "af9a443a163edee20d963806604af03735ec23ed615d95a1e53e1a1f15dfe53a"
+
+
+@pytest.mark.parametrize("rule", [StoppingRule(), StoppingRule(look_every=25, min_raters=20, max_votes=4000)])
+def test_a_declared_stopping_rule_survives_the_dictionary_and_changes_the_hash(
+    study: Study, rule: StoppingRule
+) -> None:
+    declared = replace(study, stopping=rule)
+
+    again = Study.from_dict(json.loads(json.dumps(declared.to_dict())))
+
+    assert again == declared
+    assert again.hash == declared.hash
+    assert len({study.hash, declared.hash, replace(study, stopping=replace(rule, look_every=10)).hash}) == 3
 
 
 def test_the_hash_covers_the_prompts_and_their_labels(study: Study, things: Sets) -> None:
@@ -152,6 +174,46 @@ def test_a_slip_in_the_file_is_named_with_its_line(
     file = written(tmp_path, FILE.replace(old, new))
 
     with pytest.raises(StudyFileError, match=complaint):
+        read_study_file(file, lambda _: things(3))
+
+
+def test_a_file_declares_its_stopping_rule(tmp_path: Path, things: Sets) -> None:
+    table = "[stopping]\nlook_every = 25\nmax_votes = 2000\n"
+
+    study = read_study_file(written(tmp_path, FILE + table), lambda _: things(3))
+
+    assert study.stopping == StoppingRule(look_every=25, max_votes=2000)
+    assert read_study_file(written(tmp_path, FILE), lambda _: things(3)).stopping is None
+
+
+@pytest.mark.parametrize(
+    ("table", "complaint"),
+    [
+        (
+            "[stopping]\nlook_evry = 50",
+            r"line 14: unknown key 'look_evry'\. Known keys of \[stopping\]: look_every, min",
+        ),
+        ("[stopping]\nlook_every = 0.5", "line 14: 'look_every' is 0.5, but must be a whole number"),
+        ("[stopping]\nmin_raters = true", "line 14: 'min_raters' is True, but must be a whole number"),
+        ('[stopping]\n\nmax_votes = "many"', "line 15: 'max_votes' is 'many', but must be a whole number"),
+        ("stopping = { max_vote = 1 }", "line 13: unknown key 'max_vote'"),
+        ("stopping = 50", "line 13: 'stopping' is 50, but must be a table"),
+        ("[[stopping]]\nlook_every = 50", "line 13: 'stopping' is .* must be a table"),
+    ],
+)
+def test_a_slip_in_the_stopping_rule_is_named_with_its_line(
+    tmp_path: Path, things: Sets, table: str, complaint: str
+) -> None:
+    file = written(tmp_path, f"{FILE}{table}\n")
+
+    with pytest.raises(StudyFileError, match=complaint):
+        read_study_file(file, lambda _: things(3))
+
+
+def test_a_stopping_rule_that_cannot_be_followed_is_refused(tmp_path: Path, things: Sets) -> None:
+    file = written(tmp_path, FILE + "[stopping]\nmax_votes = 10\n")
+
+    with pytest.raises(StoppingRuleError, match="max_votes = 10, fewer than its min_votes = 100"):
         read_study_file(file, lambda _: things(3))
 
 

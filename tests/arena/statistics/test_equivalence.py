@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import stats
 from statsmodels.stats.weightstats import DescrStatsW
 
 from arena.statistics.equivalence import MarginError, tost
@@ -40,3 +41,15 @@ def test_without_a_standard_error_there_is_no_p() -> None:
 def test_a_margin_that_is_none_is_refused(delta: float) -> None:
     with pytest.raises(MarginError, match="is no equivalence margin"):
         tost(0.5, 0.1, 9.0, delta=delta)
+
+
+def test_non_inferiority_asks_only_whether_the_rate_is_much_worse() -> None:
+    better, worse = (tost(rate, 0.02, 60.0, delta=0.05).non_inferiority() for rate in (0.6, 0.47))
+
+    assert better == {"delta": 0.05, "p": pytest.approx(stats.t.sf(7.5, 60.0)), "holds": True}
+    assert worse == {"delta": 0.05, "p": pytest.approx(stats.t.sf(1.0, 60.0)), "holds": False}
+    assert tost(0.6, 0.02, 60.0, delta=0.05).p == pytest.approx(1, abs=0.01)
+
+
+def test_without_a_standard_error_non_inferiority_is_open() -> None:
+    assert tost(0.5, None, None, delta=0.05).non_inferiority() == {"delta": 0.05, "p": None, "holds": None}
