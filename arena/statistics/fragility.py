@@ -35,10 +35,10 @@ from arena.statistics.votes import Outcomes
 KEPT_VOTES = 10
 KEPT_RATERS = 2
 
-# How many numbers may be looked at to try all sets of one size.
-_EXHAUSTIVE_NUMBERS = 1_000_000
-# How large a set may be whose members are put back one by one, or exchanged two for one.
-_POLISHED = 200
+# How many numbers may be looked at to try all sets of one size, and to put a set's members back one by one.
+_EXHAUSTIVE_NUMBERS = 400_000
+_POLISH_NUMBERS = 400_000
+# How many pairs of members may be exchanged for one other.
 _EXCHANGES = 30
 # Sets up to this size are also built one by one; in how many steps at most any set is built.
 _SMALL = 12
@@ -531,7 +531,7 @@ class _Search:
             return None, 0
         found = self.first_real([place] for place in self.changing(self.alone).tolist())
         members = np.arange(len(self.units.n))
-        clusters = sum(len(np.unique(entries.cluster)) for entries in self.units.kinds)
+        clusters = sum(np.count_nonzero(entries.cluster_votes) for entries in self.units.kinds)
         size = 1
         while found is None and size < self.most and comb(len(members), size + 1) * clusters <= _EXHAUSTIVE_NUMBERS:
             size += 1
@@ -608,7 +608,7 @@ class _Search:
 
     def needed(self, best: list[int]) -> list[int]:
         """The set without any one member that it does not need, and again."""
-        while 1 < len(best) <= _POLISHED:
+        while len(best) > 1 and 3 * len(best) * self.units.n[best].sum() <= _POLISH_NUMBERS:
             sets = ~np.eye(len(best), dtype=np.bool_)
             changing = self.changing(_evidence(_without_sets(self.units, np.array(best), sets)))
             found = self.first_real(best[:place] + best[place + 1 :] for place in changing.tolist())

@@ -155,7 +155,7 @@ def categories_of(table: VoteTable, entrant: str, reference: str, *, by: By, tie
 
     >>> import numpy as np
     >>> from arena.statistics.simulator import REFERENCE, ArenaDesign, simulate_votes
-    >>> design = ArenaDesign(raters=60, prompts=400, votes=8000, categories=4, sd_category=0.5)
+    >>> design = ArenaDesign(raters=60, prompts=400, votes=8000, categories=4, sd_category=1.0)
     >>> votes = simulate_votes(design, np.random.default_rng(1))
     >>> found = categories_of(votes, "entrant-0", REFERENCE, by="category", ties="half")
     >>> found.homogeneity.p < 0.001
