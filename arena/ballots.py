@@ -9,7 +9,8 @@ from arena.ledger.errors import ChoiceNotOfferedError, RoundError, VoteFormError
 from arena.ledger.events import VoteFacts
 from arena.ledger.voting import NewVote
 from arena.rating_state import Attendance, OpenStudy, Seat
-from arena.study import OVERALL, Study
+from arena.study import Study
+from arena.study_parts import OVERALL
 from arena.votes import Choice
 
 _LONGEST_KEY = 64

@@ -13,7 +13,8 @@ from arena.canonical import canonical_json
 from arena.statistics.against_reference import METHOD_VERSION, EntrantResult, compare_with_reference
 from arena.statistics.position import PositionTest, position_test
 from arena.statistics.votes import from_records
-from arena.study import OVERALL, Study
+from arena.study import Study
+from arena.study_parts import OVERALL
 from arena.votes import VoteRecord
 from prompts.errors import CanvasError
 

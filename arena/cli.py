@@ -102,7 +102,7 @@ def open_study(
     as_json: AsJson = False,
 ) -> None:
     """Open a study for votes; from then on its declaration is frozen."""
-    from arena.study import read_study_file
+    from arena.study_file import read_study_file
 
     with _ledger(arena) as ledger:
         study = read_study_file(file, ledger.prompt_set)

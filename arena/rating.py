@@ -30,7 +30,8 @@ from arena.ledger.events import UndoFacts
 from arena.ledger.ledger import Ledger
 from arena.ledger.voting import CastVote, HandedPair, NewPair, NewUndo, StalePairError
 from arena.rating_state import Attendance, OpenStudy, Seat
-from arena.study import OVERALL, Study
+from arena.study import Study
+from arena.study_parts import OVERALL
 from arena.votes import Choice
 from prompts.errors import quoted
 

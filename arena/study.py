@@ -1,61 +1,96 @@
 """A study is what was declared before the first vote: who is compared with whom, on which prompts, and how it is read.
 
-In: a TOML file or a dictionary. Out: a frozen `Study` and its hash. Pure, except `read_study_file`, which reads one
-file. Which entrants and images exist is the ledger's knowledge; `Ledger.open_study` holds the study against it.
+In: values, or a dictionary that `to_dict` wrote. Out: a frozen `Study` and its hash. Pure; `study_file.py` reads one
+from a TOML file. Which entrants and images exist is the ledger's knowledge; `Ledger.open_study` holds the study
+against it.
 """
 
 import re
-import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from arena.canonical import canonical_json, sha256_hex
 from arena.statistics.stopping import StoppingRule
+from arena.study_parts import (
+    LARGEST_SHARE,
+    OVERALL,
+    Check,
+    Crowd,
+    KnownPair,
+    Question,
+    Sample,
+    StudyError,
+    check_from_dict,
+    part_to_dict,
+)
 from arena.votes import Choice
-from prompts.errors import CanvasError, quoted
+from prompts.errors import quoted
 from prompts.prompt import Prompt, PromptSet
 
-#: The key under which votes on a study's one question are kept.
-OVERALL = "overall"
+Sampling = Literal["balanced", "active"]
+Access = Literal["open", "link"]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
-class StudyError(CanvasError):
-    """A declaration that cannot be a study; the sentence names the field and what it may be."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """Two entrants that are compared: a candidate and the reference, or the two candidates of a declared link."""
 
-
-class StudyFileError(CanvasError):
-    """A study file that cannot be read: missing, no TOML, an unknown, missing or mistyped key; names key and line."""
+    first: str
+    second: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Study:
     """One comparison of candidates against a reference, as declared.
 
-    `title` is shown to raters (the name where it is ""). `seeds`: every prompt is compared once per seed. `ties` and
-    `both_bad` say which choices are offered beside left and right. `delta` is the margin of equivalence on the
-    preference rate, no unit, in (0, 0.5). `votes_per_rater` is how many votes one rater gives at most. `stopping` says
-    how the study may be watched and stopped; None declares no such rule.
+    `title` is shown to raters (the name where it is ""). `question` is the one that is asked; a study that asks several
+    has them in `questions`. `seeds`: every prompt is compared once per seed. `ties` and `both_bad` say which choices
+    are offered beside left and right. `delta` is the margin of equivalence on the preference rate, no unit, in
+    (0, 0.5). `votes_per_rater` is how many pairs one rater judges at most. `stopping` says how the study may be watched
+    and stopped; None declares no such rule.
+
+    `sample` says which prompts of their set were drawn; `prompts` are those alone. `links` are candidates that are also
+    compared with each other. `pairs_per_prompt` ends the showing of a comparison after so many (None: never).
+    `sampling` draws lines evenly, or by how unsure they are. `repeats` and `gold_share` are the shares of a rater's
+    pairs that repeat an earlier one, and that come from `gold`. `consent`, `instructions`, `practice` and `checks` come
+    before the first pair. `language` is the page's ("" takes the browser's). `access` lets anyone in, or those with a
+    sign-up link. `crowd` is the crowd site that sends raters, if one does.
 
     Raises StudyError for a name that is no lower-case slug, a blank question, no candidates, a doubled candidate, the
-    reference among the candidates, no, doubled or negative seeds, delta outside (0, 0.5), votes_per_rater below 1.
+    reference among the candidates, no, doubled or negative seeds, delta outside (0, 0.5), votes_per_rater below 1, a
+    link of others than two candidates, a share outside [0, 0.3], and parts that lack one another.
     """
 
     name: str
-    question: str
     reference: str
     candidates: tuple[str, ...]
     prompts: PromptSet
     ties: bool
     both_bad: bool
+    question: str = ""
+    questions: tuple[Question, ...] = ()
     title: str = ""
     seeds: tuple[int, ...] = (0,)
     delta: float = 0.05
     votes_per_rater: int = 30
     stopping: StoppingRule | None = None
+    sample: Sample | None = None
+    links: tuple[tuple[str, str], ...] = ()
+    pairs_per_prompt: int | None = None
+    sampling: Sampling = "balanced"
+    repeats: float = 0.0
+    gold: tuple[KnownPair, ...] = ()
+    gold_share: float = 0.0
+    consent: str = ""
+    instructions: str = ""
+    practice: tuple[KnownPair, ...] = ()
+    checks: tuple[Check, ...] = ()
+    language: str = ""
+    access: Access = "open"
+    crowd: Crowd | None = None
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -63,9 +98,9 @@ class Study:
                 f"The study's name {quoted(self.name)} is no name for an address: use 1 to 64 lower-case letters, "
                 "digits, '-' and '_', and begin with a letter or a digit."
             )
-        if not self.question.strip():
-            raise StudyError(f"The study '{self.name}' asks nothing. Write its question.")
+        self._check_questions()
         self._check_entrants()
+        self._check_links()
         if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
             raise StudyError(
                 f"The study '{self.name}' has the seeds {list(self.seeds)}: give at least one, 0 or more, each once."
@@ -76,6 +111,19 @@ class Study:
             raise StudyError(
                 f"The study '{self.name}' has votes_per_rater = {self.votes_per_rater}: ask for 1 or more."
             )
+        if self.pairs_per_prompt is not None and self.pairs_per_prompt < 1:
+            raise StudyError(
+                f"The study '{self.name}' has pairs_per_prompt = {self.pairs_per_prompt}: ask for 1 or more."
+            )
+        self._check_known_pairs()
+
+    def _check_questions(self) -> None:
+        if bool(self.question.strip()) == bool(self.questions):
+            asked = "asks nothing" if not self.questions else "has both a question and [[questions]]"
+            raise StudyError(f"The study '{self.name}' {asked}. Write its question, or several under [[questions]].")
+        keys = [question.key for question in self.questions]
+        if len(set(keys)) < len(keys):
+            raise StudyError(f"The study '{self.name}' has two questions of one key: {', '.join(keys)}.")
 
     def _check_entrants(self) -> None:
         if not self.reference.strip():
@@ -93,6 +141,37 @@ class Study:
                     f"The study '{self.name}' names the candidate {quoted(candidate)} "
                     f"{self.candidates.count(candidate)} times. Keep one of them."
                 )
+
+    def _check_links(self) -> None:
+        for link in self.links:
+            if len(set(link)) != 2 or not set(link) <= set(self.candidates):
+                raise StudyError(
+                    f"The study '{self.name}' has the link {' - '.join(link)}: a link joins two different candidates. "
+                    "Every candidate meets the reference without one."
+                )
+        if len({frozenset(link) for link in self.links}) < len(self.links):
+            raise StudyError(f"The study '{self.name}' has a link twice. Keep one of them.")
+
+    def _check_known_pairs(self) -> None:
+        for field, share in (("repeats", self.repeats), ("gold_share", self.gold_share)):
+            if not 0 <= share <= LARGEST_SHARE:
+                raise StudyError(
+                    f"The study '{self.name}' has {field} = {share}: a share lies between 0 and {LARGEST_SHARE}."
+                )
+        if bool(self.gold) != (self.gold_share > 0):
+            lacking = "a gold_share above 0" if self.gold else "[[gold]] pairs"
+            raise StudyError(f"The study '{self.name}' lacks {lacking}: gold pairs need both.")
+
+    @property
+    def asked(self) -> tuple[Question, ...]:
+        """The questions in their order, the single one among them."""
+        return self.questions or (Question(key=OVERALL, text=self.question),)
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """Who is compared with whom: every candidate with the reference, then the links."""
+        against = (Line(first=candidate, second=self.reference) for candidate in self.candidates)
+        return (*against, *(Line(first=first, second=second) for first, second in self.links))
 
     @property
     def entrants(self) -> tuple[str, ...]:
@@ -116,7 +195,7 @@ class Study:
         return sha256_hex(canonical_json(self.to_dict()))
 
     def to_dict(self) -> dict[str, Any]:
-        """The declaration as JSON would have it, with every prompt's text; "stopping" stands there only if declared."""
+        """The declaration as JSON would have it, with every prompt's text; parts stand there only if declared."""
         declared: dict[str, Any] = {
             "name": self.name,
             "title": self.title,
@@ -130,8 +209,12 @@ class Study:
             "delta": self.delta,
             "votes_per_rater": self.votes_per_rater,
         }
-        # Left out where there is none, so that a study opened before there were rules keeps its hash.
-        return declared if self.stopping is None else declared | {"stopping": self.stopping.to_dict()}
+        # Left out where they say what they say by default, so that a study keeps its hash when studies learn more.
+        return declared | {
+            field.name: _written(getattr(self, field.name))
+            for field in fields(self)
+            if field.name not in declared and getattr(self, field.name) != field.default
+        }
 
     @classmethod
     def from_dict(cls, declaration: Mapping[str, Any]) -> "Study":
@@ -146,103 +229,28 @@ class Study:
                 for prompt in written["prompts"]
             ),
         )
-        stopping = declaration.get("stopping")
-        values = {field.name: declaration[field.name] for field in fields(cls) if field.name != "stopping"} | {
-            "prompts": prompts,
-            "candidates": tuple(declaration["candidates"]),
-            "seeds": tuple(declaration["seeds"]),
-            "stopping": None if stopping is None else StoppingRule.from_dict(stopping),
-        }
-        return cls(**values)
+        values: dict[str, Any] = {**declaration, "prompts": prompts}
+        for field in ("candidates", "seeds"):
+            values[field] = tuple(declaration[field])
+        return cls(**{field: PARTS[field](value) if field in PARTS else value for field, value in values.items()})
 
 
-#: The keys of a study file and what each holds; those in `_OPTIONAL` have the default that `Study` states.
-_TYPES: dict[str, str] = {
-    "name": "text",
-    "title": "text",
-    "question": "text",
-    "reference": "text",
-    "candidates": "a list of texts",
-    "prompts": "text",
-    "seeds": "a list of whole numbers",
-    "ties": "true or false",
-    "both_bad": "true or false",
-    "delta": "a number",
-    "votes_per_rater": "a whole number",
-    "stopping": "a table",
+def _written(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [list(one) if isinstance(one, tuple) else part_to_dict(one) for one in value]
+    if isinstance(value, StoppingRule):
+        return value.to_dict()
+    return part_to_dict(value) if isinstance(value, (Sample, Crowd)) else value
+
+
+#: How the parts are read back from what `to_dict` wrote, and from a study's file.
+PARTS: dict[str, Any] = {
+    "questions": lambda written: tuple(Question(**one) for one in written),
+    "stopping": StoppingRule.from_dict,
+    "sample": lambda written: Sample(**written),
+    "links": lambda written: tuple((str(first), str(second)) for first, second in written),
+    "gold": lambda written: tuple(KnownPair(**one) for one in written),
+    "practice": lambda written: tuple(KnownPair(**one) for one in written),
+    "checks": lambda written: tuple(check_from_dict(one) for one in written),
+    "crowd": lambda written: Crowd(**written),
 }
-_OPTIONAL = frozenset({"title", "seeds", "delta", "votes_per_rater", "stopping"})
-#: The keys of the table [stopping] and what each holds; every one has the default that `StoppingRule` states.
-_STOPPING_TYPES: dict[str, str] = {field.name: "a whole number" for field in fields(StoppingRule)}
-
-
-def read_study_file(path: Path, prompt_set: Callable[[str], PromptSet]) -> Study:
-    """The study that the TOML file at `path` declares; `prompt_set` gives the prompt set of a name.
-
-    Raises StudyFileError when the file is missing, is no TOML in UTF-8, or has an unknown, missing or mistyped key;
-    StudyError when what it says is no study, StoppingRuleError when its [stopping] is no rule; and whatever
-    `prompt_set` raises for a name it does not know.
-    """
-    if not path.is_file():
-        raise StudyFileError(f"There is no study file {path}. Write one; arena/README.md shows an example.")
-    try:
-        text = path.read_text(encoding="utf-8")
-        written = tomllib.loads(text)
-    except UnicodeDecodeError as error:
-        raise StudyFileError(f"{path} is not in UTF-8 (byte {error.start}). Save it as UTF-8.") from error
-    except tomllib.TOMLDecodeError as error:
-        raise StudyFileError(f"{path} is no TOML: {error}. Mend that place.") from error
-    _check_keys(path, text, written, _TYPES)
-    _check_keys(path, text, written.get("stopping", {}), _STOPPING_TYPES, table="stopping")
-    missing = [key for key in _TYPES if key not in written and key not in _OPTIONAL]
-    if missing:
-        raise StudyFileError(f"{path} does not say {', '.join(missing)}. Add what is missing; nothing is guessed.")
-    values: dict[str, Any] = {
-        **written,
-        "candidates": tuple(written["candidates"]),
-        "prompts": prompt_set(written["prompts"]),
-    }
-    if "seeds" in written:
-        values["seeds"] = tuple(written["seeds"])
-    if "stopping" in written:
-        values["stopping"] = StoppingRule.from_dict(written["stopping"])
-    return Study(**values)
-
-
-def _check_keys(path: Path, text: str, written: Mapping[str, Any], types: Mapping[str, str], table: str = "") -> None:
-    for key, value in written.items():
-        # In an inline table the key has no line of its own.
-        place = f"{path}{_line(text, key) or (_line(text, table) if table else '')}"
-        if key not in types:
-            known = f"Known keys of [{table}]" if table else "Known keys"
-            raise StudyFileError(f"{place}: unknown key {quoted(key)}. {known}: {', '.join(types)}.")
-        if not _fits(types[key], value):
-            raise StudyFileError(f"{place}: '{key}' is {value!r}, but must be {types[key]}.")
-
-
-def _fits(kind: str, value: object) -> bool:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    match kind:
-        case "text":
-            return isinstance(value, str)
-        case "true or false":
-            return isinstance(value, bool)
-        case "a number":
-            return whole or isinstance(value, float)
-        case "a whole number":
-            return whole
-        case "a table":
-            return isinstance(value, dict)
-        case "a list of texts":
-            return isinstance(value, list) and all(isinstance(item, str) for item in value)
-        case _:
-            return isinstance(value, list) and all(_fits("a whole number", item) for item in value)
-
-
-def _line(text: str, key: str) -> str:
-    """ ", line 7" where the key stands at the beginning of a line; tomllib keeps no positions of what it read."""
-    opening = re.compile(rf"\s*(\[+\s*)?[\"']?{re.escape(key)}[\"']?\s*([=.\]]|$)")
-    for number, line in enumerate(text.splitlines(), start=1):
-        if opening.match(line):
-            return f", line {number}"
-    return ""

@@ -9,7 +9,7 @@ import pytest
 import typer.main
 
 import canvas.cli
-from arena.study import read_study_file
+from arena.study_file import read_study_file
 from prompts.prompt import Prompt, PromptSet
 
 PROJECT = Path(__file__).resolve().parents[2]

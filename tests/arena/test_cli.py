@@ -27,7 +27,7 @@ from arena.ledger.errors import (
 )
 from arena.ledger.ledger import Ledger
 from arena.simulation import simulate
-from arena.study import StudyFileError
+from arena.study_file import StudyFileError
 
 DECLARED = """\
 name = "shapes"

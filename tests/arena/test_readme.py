@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import arena as room
 from arena.cli import app, study_app
 from arena.export import COLUMNS
-from arena.study import read_study_file
+from arena.study_file import read_study_file
 from prompts.sets import demo
 
 ROOM = Path(room.__file__).parent

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from arena.statistics.stopping import StoppingRule, StoppingRuleError
-from arena.study import Study, StudyError, StudyFileError, read_study_file
+from arena.study import Study
+from arena.study_file import StudyFileError, read_study_file
+from arena.study_parts import StudyError
 from arena.votes import Choice
 from prompts.prompt import PromptSet
 

@@ -1,0 +1,134 @@
+"""The parts of a declaration that a study may have besides its entrants and prompts. Frozen values; nothing else.
+
+Each holds what a rater is asked, shown or told, as the study's file says it. What refers to entrants, prompts or images
+is held against the ledger when the study opens.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from prompts.errors import CanvasError, quoted
+
+#: The key under which votes on a study's one question are kept.
+OVERALL = "overall"
+
+#: Repeats and gold pairs are there to know the raters by; the votes that count stay the greater part.
+LARGEST_SHARE = 0.3
+
+_KEY = re.compile(r"[a-z][a-z0-9_]{0,19}")
+
+
+class StudyError(CanvasError):
+    """A declaration that cannot be a study; the sentence names the field and what it may be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What raters are asked of each pair; `key` is the name under which the votes on it are kept.
+
+    Raises StudyError for a key that is no short lower-case word and for a blank text.
+    """
+
+    key: str
+    text: str
+
+    def __post_init__(self) -> None:
+        if not _KEY.fullmatch(self.key):
+            raise StudyError(
+                f"The question's key {quoted(self.key)} is no name for a column: use 1 to 20 lower-case letters, "
+                "digits and '_', and begin with a letter."
+            )
+        if not self.text.strip():
+            raise StudyError(f"The question '{self.key}' asks nothing. Write its text.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownPair:
+    """A pair whose answer is known: for practice, where `feedback` is told, or as a gold pair among the others.
+
+    The images are those that the entrants `better` and `worse` painted for `prompt` (its text) with `seed`; they need
+    not be the study's own entrants. A gold pair with `attention` is an attention check.
+    """
+
+    prompt: str
+    better: str
+    worse: str
+    seed: int = 0
+    feedback: str = ""
+    attention: bool = False
+
+    def __post_init__(self) -> None:
+        if self.better == self.worse:
+            raise StudyError(f"A known pair on {quoted(self.prompt)} holds {quoted(self.better)} against itself.")
+        if not self.prompt.strip() or self.seed < 0:
+            raise StudyError("A known pair needs its prompt's text, and a seed of 0 or more.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """A comprehension question: its text, the answers to choose from, and which of them is right (0 is the first)."""
+
+    text: str
+    answers: tuple[str, ...]
+    right: int
+
+    def __post_init__(self) -> None:
+        if len(self.answers) < 2 or len(set(self.answers)) < len(self.answers):
+            raise StudyError(f"The check {quoted(self.text)} needs two different answers or more.")
+        if not 0 <= self.right < len(self.answers):
+            raise StudyError(
+                f"The check {quoted(self.text)} says right = {self.right}: count its answers from 0 to "
+                f"{len(self.answers) - 1}."
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """Which of the prompt set's prompts are asked: `size` of them, spread over the categories, drawn by `seed`."""
+
+    size: int
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crowd:
+    """A crowd site's conventions: how many raters it pays, for how long a slot is kept, and its codes.
+
+    Prolific names a rater PROLIFIC_PID, MTurk workerId. A rater who ends gets `completion_code`, one who fails the
+    comprehension check `screen_out_code`, and `return_url` where the site takes raters back by an address; "{code}"
+    in it stands for the code.
+    """
+
+    site: Literal["prolific", "mturk"]
+    slots: int
+    minutes: int = 60
+    completion_code: str
+    screen_out_code: str = ""
+    return_url: str = ""
+
+    def __post_init__(self) -> None:
+        if self.site not in ("prolific", "mturk"):
+            raise StudyError(f"[crowd] site is {quoted(self.site)}: it may be prolific or mturk.")
+        if self.slots < 1 or self.minutes < 1:
+            raise StudyError("[crowd] asks for slots and minutes of 1 or more.")
+        if not self.completion_code.strip():
+            raise StudyError("[crowd] has no completion_code. Write the one that the site gave you.")
+        if self.return_url and not self.return_url.startswith("https://"):
+            raise StudyError(f"[crowd] return_url is {quoted(self.return_url)}: give an address with https://.")
+
+    @property
+    def id_parameter(self) -> str:
+        """The query parameter under which the site names a rater."""
+        return {"prolific": "PROLIFIC_PID", "mturk": "workerId"}[self.site]
+
+
+def part_to_dict(part: Any) -> dict[str, Any]:
+    """A part as JSON would have it."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(part).items()}
+
+
+def check_from_dict(written: Mapping[str, Any]) -> Check:
+    """What `part_to_dict` wrote."""
+    return Check(text=written["text"], answers=tuple(written["answers"]), right=written["right"])
