@@ -17,15 +17,18 @@ import numpy as np
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from starlette.concurrency import run_in_threadpool
 
-from arena.ballots import Ballot
+from arena.ballots import GUARD_MS, Ballot
 from arena.board import board_from_votes
 from arena.cookies import RaterCookie
 from arena.images import ImageStore, UnknownImageError
+from arena.invitations import InvitationError
 from arena.ledger import errors
 from arena.ledger.ledger import Ledger
-from arena.rating import PairView, RatingRoom
+from arena.rating import LONGEST_COMMENT, Accepted, PairView, RatingRoom, ReportKind
+from arena.reception import End, Reception, Welcome
 from arena.votes import Choice
 from prompts.errors import CanvasError
 
@@ -34,6 +37,8 @@ Dice = Callable[[], np.random.Generator]
 
 #: The page keeps one pair on show and one loading behind it.
 PAIRS_AT_HAND = 2
+#: How long a rater may look away before the page covers the images: what is not looked at is not judged.
+IDLE_S = 300
 
 _FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 _NOT_KEPT = {"Cache-Control": "no-store"}
@@ -45,115 +50,102 @@ _STATUS: tuple[tuple[type[CanvasError], int], ...] = (
     (errors.UnknownGeneratedImageError, 404),
     (UnknownImageError, 404),
     (errors.UnknownRaterError, 403),
+    (errors.NotInvitedError, 403),
+    (InvitationError, 403),
     (errors.ForeignPairError, 403),
     (errors.ChoiceNotOfferedError, 422),
     (errors.VoteFormError, 422),
+    (errors.AccidentalVoteError, 422),
     (errors.RatingError, 409),
     (errors.LedgerWriteError, 503),
 )
 
 StudyName = Annotated[str, Field(min_length=1, max_length=80)]
+QuestionKey = Annotated[str, Field(min_length=1, max_length=20)]
+Choices = Annotated[dict[QuestionKey, Choice], Field(min_length=1, max_length=20)]
+ArrivalKey = Annotated[str, Field(max_length=64)]
+ArrivalValue = Annotated[str, Field(max_length=1024)]
 Token = Annotated[str, Field(min_length=1, max_length=128)]
 
 
-class JoinBody(BaseModel):
-    """A rater comes to a study."""
+class StudyBody(BaseModel):
+    """A request about a study."""
 
     model_config = ConfigDict(extra="forbid")
     study: StudyName
 
 
-class PairBody(BaseModel):
+class JoinBody(StudyBody):
+    """A rater comes to a study; `arrival` are the query parameters of the page, such as a crowd site's."""
+
+    arrival: Annotated[dict[ArrivalKey, ArrivalValue], Field(max_length=20)] = {}
+
+
+class PracticeBody(StudyBody):
+    """An answer to a practice pair."""
+
+    pair: Token
+    choices: Choices
+
+
+class CheckBody(StudyBody):
+    """Answers to the comprehension check: the number of the chosen answer, question by question."""
+
+    answers: Annotated[list[Annotated[int, Field(ge=0, le=100)]], Field(max_length=50)]
+
+
+class PairBody(StudyBody):
     """What a vote and its undoing have in common. `key` makes a repeated request count once."""
 
-    model_config = ConfigDict(extra="forbid")
-    study: StudyName
     pair: Token
     round: Annotated[int, Field(ge=1, le=10_000)]
     key: UUID
 
 
 class VoteBody(PairBody):
-    """A vote. `latency_ms` runs from both images' appearance to the choice; `session` names the page load."""
+    """A vote: a choice for every question of the study, or `choice` where it asks one.
 
-    choice: Choice
+    `latency_ms` runs from both images' appearance to the choice; `session` names the page load.
+    """
+
+    choices: Choices | None = None
+    choice: Choice | None = None
     latency_ms: Annotated[int | None, Field(ge=0, le=2**31 - 1)] = None
     session: Annotated[str, Field(max_length=64)] = ""
 
+    @model_validator(mode="after")
+    def _one_of_them(self) -> "VoteBody":
+        if (self.choices is None) == (self.choice is None):
+            raise ValueError("a vote has choices, or a choice")
+        return self
 
-def rating_routes(room: RatingRoom, cookie: RaterCookie, *, clock: Clock, dice: Dice) -> APIRouter:
-    """/rate/api/join, /rate/api/vote, /rate/api/undo and /rate/image/TOKEN."""
+
+class ReportBody(PairBody):
+    """A pair that the rater will not judge, and why."""
+
+    kind: ReportKind
+    comment: Annotated[str, Field(max_length=LONGEST_COMMENT)] = ""
+
+
+def rating_routes(
+    room: RatingRoom, reception: Reception, cookie: RaterCookie, *, clock: Clock, dice: Dice
+) -> APIRouter:
+    """/rate/api/join, consent, practice, check, vote, undo, report, withdraw, and /rate/image/TOKEN."""
     router = APIRouter(prefix="/rate")
-
-    async def known_rater(request: Request) -> int:
-        rater = cookie.read(request.cookies)
-        if rater is None:
-            raise HTTPException(403, "This browser has not joined a study. Open the study's page first.")
-        return rater
-
-    def joined(request: Request, study: str) -> tuple[int, int]:
-        """The rater's number and votes so far; a cookie that this ledger never gave is replaced."""
-        rater = cookie.read(request.cookies)
-        if rater is not None:
-            try:
-                return rater, room.done(rater=rater, study=study)
-            except errors.UnknownRaterError:
-                pass
-        rater = room.join(study, now=clock())
-        return rater, room.done(rater=rater, study=study)
-
-    @router.post("/api/join", dependencies=[Depends(_json_only)])
-    def join(body: JoinBody, request: Request) -> JSONResponse:
-        study = room.study(body.study)
-        rater, done = joined(request, body.study)
-        pairs = room.next_pairs(rater=rater, study=body.study, count=PAIRS_AT_HAND, rng=dice(), now=clock())
-        answer = JSONResponse(
-            {
-                "study": {
-                    "name": study.name,
-                    "title": study.shown_title,
-                    "question": study.question,
-                    "ties": study.ties,
-                    "both_bad": study.both_bad,
-                    "votes_per_rater": study.votes_per_rater,
-                },
-                "done": done,
-                "pairs": [_pair(pair) for pair in pairs],
-            },
-            headers=_NOT_KEPT,
-        )
-        cookie.write(answer, rater)
-        return answer
-
-    @router.post("/api/vote", dependencies=[Depends(_json_only)])
-    async def vote(body: VoteBody, rater: Annotated[int, Depends(known_rater)]) -> JSONResponse:
-        ballot = Ballot(
-            rater=rater,
-            study=body.study,
-            pair=body.pair,
-            round=body.round,
-            choice=body.choice,
-            key=str(body.key),
-            latency_ms=body.latency_ms,
-            session=body.session,
-            rng=dice(),
-            now=clock(),
-        )
-        # Shielded: a rater who closes the page right after the click has still voted.
-        accepted = await asyncio.shield(asyncio.wrap_future(room.vote_soon(ballot)))
-        following = None if accepted.next is None else _pair(accepted.next)
-        return JSONResponse({"done": accepted.done, "next": following}, headers=_NOT_KEPT)
-
-    @router.post("/api/undo", dependencies=[Depends(_json_only)])
-    def undo(body: PairBody, rater: Annotated[int, Depends(known_rater)]) -> JSONResponse:
-        undone = room.undo(
-            rater=rater, study=body.study, pair=body.pair, round=body.round, key=str(body.key), now=clock()
-        )
-        return JSONResponse({"done": undone.done, "pair": _pair(undone.pair)}, headers=_NOT_KEPT)
-
-    @router.get("/image/{token}")
-    def image(token: Annotated[str, Path(max_length=128)], rater: Annotated[int, Depends(known_rater)]) -> Response:
-        return Response(room.image(rater=rater, token=token), media_type="image/webp", headers=_FOREVER)
+    counter = _Counter(room, reception, cookie, clock=clock, dice=dice)
+    posts: dict[str, Callable[..., Any]] = {
+        "join": counter.join,
+        "consent": counter.consent,
+        "practice": counter.practice,
+        "check": counter.check,
+        "vote": counter.vote,
+        "undo": counter.undo,
+        "report": counter.report,
+        "withdraw": counter.withdraw,
+    }
+    for name, answer in posts.items():
+        router.add_api_route(f"/api/{name}", answer, methods=["POST"], dependencies=[Depends(_json_only)])
+    router.add_api_route("/image/{token}", counter.image, methods=["GET"])
 
     # Whatever else is asked for below these two ends here; the page's own mount never sees it.
     @router.post("/api/{rest:path}")
@@ -162,6 +154,123 @@ def rating_routes(room: RatingRoom, cookie: RaterCookie, *, clock: Clock, dice: 
         raise HTTPException(404, "There is nothing at this address.")
 
     return router
+
+
+class _Counter:
+    """Answers the rating page's requests, one method each."""
+
+    def __init__(
+        self, room: RatingRoom, reception: Reception, cookie: RaterCookie, *, clock: Clock, dice: Dice
+    ) -> None:
+        self._room, self._reception, self._cookie = room, reception, cookie
+        self._clock, self._dice = clock, dice
+
+    def join(self, body: JoinBody, request: Request) -> JSONResponse:
+        welcome = self._reception.arrive(
+            body.study,
+            known=self._cookie.read(request.cookies),
+            arrival=body.arrival,
+            at_hand=PAIRS_AT_HAND,
+            rng=self._dice(),
+            now=self._clock(),
+        )
+        answer = JSONResponse(_welcome(welcome), headers=_NOT_KEPT)
+        self._cookie.write(answer, welcome.rater)
+        return answer
+
+    def consent(self, body: StudyBody, request: Request) -> JSONResponse:
+        rater = self._rater(request)
+        self._reception.consent(body.study, rater, now=self._clock())
+        return JSONResponse(self._welcome(body.study, rater), headers=_NOT_KEPT)
+
+    def practice(self, body: PracticeBody, request: Request) -> JSONResponse:
+        rater = self._rater(request)
+        found = self._reception.practise(
+            body.study, rater, pair=body.pair, choices=body.choices, rng=self._dice(), now=self._clock()
+        )
+        following = self._welcome(body.study, rater) if found.over else None
+        answer = {"good": found.good, "feedback": found.feedback, "join": following}
+        return JSONResponse(answer, headers=_NOT_KEPT)
+
+    def check(self, body: CheckBody, request: Request) -> JSONResponse:
+        rater = self._rater(request)
+        passed = self._reception.answer_check(body.study, rater, body.answers, now=self._clock())
+        following = self._welcome(body.study, rater)
+        tries_left = following["check"]["tries_left"] if following["check"] else 0
+        return JSONResponse({"passed": passed, "tries_left": tries_left, "join": following}, headers=_NOT_KEPT)
+
+    async def vote(self, body: VoteBody, request: Request) -> JSONResponse:
+        rater = self._rater(request)
+        choices = body.choices
+        if choices is None:
+            assert body.choice is not None, "a body with neither was refused"
+            choices = {self._room.study_at_hand(body.study).asked[0].key: body.choice}
+        ballot = Ballot(
+            rater=rater,
+            study=body.study,
+            pair=body.pair,
+            round=body.round,
+            choices=choices,
+            key=str(body.key),
+            latency_ms=body.latency_ms,
+            session=body.session,
+            rng=self._dice(),
+            now=self._clock(),
+        )
+        # Shielded: a rater who closes the page right after the click has still voted.
+        accepted = await asyncio.shield(asyncio.wrap_future(self._room.vote_soon(ballot)))
+        end = None
+        if accepted.finished:
+            end = await run_in_threadpool(self._reception.finish, body.study, rater, now=self._clock())
+        return JSONResponse(_accepted(accepted, end), headers=_NOT_KEPT)
+
+    def undo(self, body: PairBody, request: Request) -> JSONResponse:
+        undone = self._room.undo(
+            rater=self._rater(request),
+            study=body.study,
+            pair=body.pair,
+            round=body.round,
+            key=str(body.key),
+            now=self._clock(),
+        )
+        return JSONResponse({"done": undone.done, "pair": _pair(undone.pair)}, headers=_NOT_KEPT)
+
+    def report(self, body: ReportBody, request: Request) -> JSONResponse:
+        rater = self._rater(request)
+        accepted = self._room.report(
+            rater=rater,
+            study=body.study,
+            pair=body.pair,
+            round=body.round,
+            kind=body.kind,
+            comment=body.comment.strip(),
+            key=str(body.key),
+            rng=self._dice(),
+            now=self._clock(),
+        )
+        end = self._reception.finish(body.study, rater, now=self._clock()) if accepted.finished else None
+        return JSONResponse(_accepted(accepted, end), headers=_NOT_KEPT)
+
+    def withdraw(self, body: StudyBody, request: Request) -> JSONResponse:
+        self._reception.withdraw(body.study, self._rater(request), now=self._clock())
+        answer = JSONResponse({"withdrawn": True}, headers=_NOT_KEPT)
+        self._cookie.forget(answer)
+        return answer
+
+    def image(self, token: Annotated[str, Path(max_length=128)], request: Request) -> Response:
+        encoded = self._room.image(rater=self._rater(request), token=token)
+        return Response(encoded, media_type="image/webp", headers=_FOREVER)
+
+    def _rater(self, request: Request) -> int:
+        rater = self._cookie.read(request.cookies)
+        if rater is None:
+            raise HTTPException(403, "This browser has not joined a study. Open the study's page first.")
+        return rater
+
+    def _welcome(self, study: str, rater: int) -> dict[str, Any]:
+        return _welcome(
+            self._reception.welcome(study, rater, at_hand=PAIRS_AT_HAND, rng=self._dice(), now=self._clock())
+        )
 
 
 def research_routes(ledger: Ledger, images: ImageStore) -> APIRouter:
@@ -203,6 +312,41 @@ async def _json_only(request: Request) -> None:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise HTTPException(415, "Send JSON: the content type must be application/json.")
+
+
+def _welcome(welcome: Welcome) -> dict[str, Any]:
+    study, stage = welcome.study, welcome.stage
+    questions = [{"key": question.key, "text": question.text} for question in study.asked]
+    checks = [{"text": check.text, "answers": list(check.answers)} for check in study.checks]
+    return {
+        "study": {
+            "name": study.name,
+            "title": study.shown_title,
+            "language": study.language,
+            "questions": questions,
+            "ties": study.ties,
+            "both_bad": study.both_bad,
+            "votes_per_rater": study.votes_per_rater,
+            "guard_ms": GUARD_MS,
+            "idle_s": IDLE_S,
+        },
+        "stage": stage,
+        "consent": {"text": study.consent, "instructions": study.instructions} if stage == "consent" else None,
+        "practice": [_pair(pair) for pair in welcome.practice] if stage == "practice" else None,
+        "check": {"questions": checks, "tries_left": welcome.tries_left} if stage == "check" else None,
+        "done": welcome.done,
+        "pairs": [_pair(pair) for pair in welcome.pairs],
+        "end": _end(welcome.end),
+    }
+
+
+def _accepted(accepted: Accepted, end: End | None) -> dict[str, Any]:
+    following = None if accepted.next is None else _pair(accepted.next)
+    return {"done": accepted.done, "next": following, "end": _end(end)}
+
+
+def _end(end: End | None) -> dict[str, str] | None:
+    return None if end is None else {"code": end.code, "redirect": end.redirect}
 
 
 def _pair(pair: PairView) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from arena.settings import Settings
+from prompts.console import say
 from prompts.errors import CanvasError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class PortInUseError(CanvasError):
 def create_app(settings: Settings) -> "FastAPI":
     """The whole site over the arena that `settings` names; its ledger is closed when the server stops.
 
-    Raises what `Ledger.open` raises for a database that cannot be used.
+    Raises what `Ledger.open` raises for a database that cannot be used, and AccountsFileError for such accounts.
     """
     _calm_gradio(settings)
     return _inside_a_loop(lambda: _build(settings))
@@ -48,22 +49,39 @@ def _build(settings: Settings) -> "FastAPI":
     from fastapi import FastAPI
     from starlette.staticfiles import StaticFiles
 
+    from arena.addresses import Addresses, read_networks
     from arena.api import answer_errors, rating_routes, research_routes
-    from arena.cookies import RaterCookie
+    from arena.cookies import AccountCookie, RaterCookie
+    from arena.doors import Doors, make_doorkeeper
     from arena.guard import LIVE_PAGE, STILL_PAGE, Guard
     from arena.images import ImageStore
+    from arena.invitations import Invitations
     from arena.ledger.ledger import Ledger
     from arena.pages.dashboard import dashboard_page
     from arena.pages.gallery import gallery_routes
     from arena.pages.home import home_routes
     from arena.pages.html import ASSETS
+    from arena.pages.login import login_routes
     from arena.pages.rate import rating_page
     from arena.pages.shell import HEAD, house_theme
+    from arena.rate_limits import RateLimiter, RateLimits, Rates
     from arena.rating import RatingRoom
+    from arena.reception import Reception
 
+    secret = settings.signing_secret
+    addresses = Addresses(read_networks(settings.trusted_proxies))
+    doorkeeper = make_doorkeeper(settings, addresses, secret)
+    rater_cookie = RaterCookie(secret, secure=settings.cookie_secure)
+    rates = Rates(
+        per_rater=settings.rate_per_rater,
+        per_address=settings.rate_per_address,
+        joins=settings.rate_joins,
+        logins=settings.rate_logins,
+    )
+    limiter = RateLimiter(rates if settings.rate_limits else None)
     ledger = Ledger.open(settings.database_url)
     images = ImageStore(settings.images_url)
-    secret = settings.signing_secret
+    room = RatingRoom(ledger, images, identity_secret=secret)
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
@@ -71,6 +89,9 @@ def _build(settings: Settings) -> "FastAPI":
         ledger.close()
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=life)
+    # The last one added is the first to see a request: paths, then how often, then who.
+    app.add_middleware(Doors, doorkeeper=doorkeeper)
+    app.add_middleware(RateLimits, limiter=limiter, addresses=addresses, cookie=rater_cookie)
     app.add_middleware(
         Guard,
         mounts={"/rate": STILL_PAGE, "/dashboard": LIVE_PAGE},
@@ -80,14 +101,18 @@ def _build(settings: Settings) -> "FastAPI":
     _answer_missing(app)
     app.include_router(
         rating_routes(
-            RatingRoom(ledger, images, identity_secret=secret),
-            RaterCookie(secret, secure=settings.cookie_secure),
+            room,
+            Reception(ledger, room, check_link=Invitations(secret, clock=lambda: datetime.now(UTC)).check_link),
+            rater_cookie,
             clock=lambda: datetime.now(UTC),
             dice=np.random.default_rng,
         )
     )
     app.include_router(research_routes(ledger, images))
-    app.include_router(home_routes(ledger))
+    app.include_router(home_routes(ledger, doorkeeper))
+    app.include_router(
+        login_routes(doorkeeper, AccountCookie(secret, secure=settings.cookie_secure), limiter, addresses)
+    )
     app.include_router(gallery_routes(ledger))
     app.mount("/assets", StaticFiles(directory=ASSETS), name="assets")
     _serve_icons(app)
@@ -124,6 +149,10 @@ def serve(settings: Settings, on_ready: Callable[[str], None] | None = None) -> 
         app = create_app(settings)
         import uvicorn
 
+        from arena.doors import notices
+
+        for sentence in notices(settings):
+            say(sentence)
         server = uvicorn.Server(
             uvicorn.Config(
                 app,
@@ -137,7 +166,7 @@ def serve(settings: Settings, on_ready: Callable[[str], None] | None = None) -> 
         )
         logging.getLogger("uvicorn.error").addFilter(_is_no_cut_stream)
         if on_ready is not None:
-            address = _address(settings.host, listener.getsockname()[1])
+            address = site_address(settings.host, listener.getsockname()[1])
             threading.Thread(target=_announce, args=(address, on_ready), daemon=True).start()
         server.run(sockets=[listener])
     except KeyboardInterrupt:
@@ -176,7 +205,7 @@ def _take_port(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _address(host: str, port: int) -> str:
+def site_address(host: str, port: int) -> str:
     """Where a browser on this machine finds a server that listens at `host`."""
     reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
     return f"http://{reachable}:{port}"

@@ -14,9 +14,8 @@ from arena.statistics.against_reference import METHOD_VERSION, EntrantResult, co
 from arena.statistics.position import PositionTest, position_test
 from arena.statistics.votes import from_records
 from arena.study import Study
-from arena.study_parts import OVERALL
 from arena.votes import VoteRecord
-from prompts.errors import CanvasError
+from prompts.errors import CanvasError, quoted
 
 RatersKind = Literal["people", "simulated"]
 
@@ -41,6 +40,7 @@ class Board:
     study: str
     study_hash: str
     title: str
+    question_key: str
     question: str
     reference: str
     delta: float
@@ -63,6 +63,7 @@ class Board:
             "study": self.study,
             "study_hash": self.study_hash,
             "title": self.title,
+            "question_key": self.question_key,
             "question": self.question,
             "reference": self.reference,
             "candidates": [row.entrant for row in self.rows],
@@ -81,21 +82,30 @@ class Board:
         return canonical_json(self.to_dict())
 
 
-def board_from_votes(study: Study, votes: Sequence[VoteRecord], raters_kind: RatersKind) -> Board:
+def board_from_votes(
+    study: Study, votes: Sequence[VoteRecord], raters_kind: RatersKind, question: str | None = None
+) -> Board:
     """The board of `votes`, which are all of this study and all of `raters_kind`; no votes make an empty board.
+
+    It is on the study's first question, or on the one whose key is `question`.
 
     Raises MixedVotesError for a vote of the other kind, ForeignVoteError for one of another study, question or pair,
     and UnusableVotesError for a vote that comes twice.
     """
+    asked = {one.key: one.text for one in study.asked}
+    key = question or study.asked[0].key
+    if key not in asked:
+        raise ForeignVoteError(f"The study '{study.name}' asks no {quoted(key)}, but {', '.join(asked)}.")
     for vote in votes:
         _check(vote, study, raters_kind)
-    table = from_records(votes)
+    table = from_records([vote for vote in votes if vote.question == key])
     return Board(
         method_version=METHOD_VERSION,
         study=study.name,
         study_hash=study.hash,
         title=study.shown_title,
-        question=study.question,
+        question_key=key,
+        question=asked[key],
         reference=study.reference,
         delta=study.delta,
         raters_kind=raters_kind,
@@ -116,13 +126,12 @@ def _check(vote: VoteRecord, study: Study, raters_kind: RatersKind) -> None:
             f"Vote {vote.vote_id} is of {found}, but this board is of {_WORDS[raters_kind]} alone. "
             "Read the votes of one kind and make a board of each."
         )
-    if vote.study != study.name or vote.question != OVERALL:
+    if vote.study != study.name or vote.question not in {question.key for question in study.asked}:
         raise ForeignVoteError(
-            f"Vote {vote.vote_id} answers '{vote.question}' of the study '{vote.study}', not '{OVERALL}' of "
-            f"'{study.name}'. Give the board its own study's votes."
+            f"Vote {vote.vote_id} answers '{vote.question}' of the study '{vote.study}', which '{study.name}' does not "
+            "ask. Give the board its own study's votes."
         )
-    pair = {vote.left, vote.right}
-    if study.reference not in pair or not pair <= set(study.entrants):
+    if {vote.left, vote.right} not in [{line.first, line.second} for line in study.lines]:
         raise ForeignVoteError(
             f"Vote {vote.vote_id} compares '{vote.left}' with '{vote.right}', but the study '{study.name}' holds "
             f"{', '.join(study.candidates)} against {study.reference}. Give the board its own study's votes."

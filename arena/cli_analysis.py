@@ -27,6 +27,10 @@ class UnknownEntrantError(CanvasError):
     """A name that none of the votes knows."""
 
 
+class UnknownQuestionError(CanvasError):
+    """A question that the study does not ask."""
+
+
 @app.command()
 def analyse(
     votes: Annotated[
@@ -62,7 +66,9 @@ def analyse(
         Literal["people", "simulated"] | None,
         typer.Option("--raters", help="Whose votes: people's in a study, those of the one kind there is in a file."),
     ] = None,
-    question: Annotated[str | None, typer.Option(metavar="KEY", help="The question, where a file has several.")] = None,
+    question: Annotated[
+        str | None, typer.Option(metavar="KEY", help="The question, where there are several; a study's first.")
+    ] = None,
     arena: Annotated[
         Path | None,
         typer.Option(
@@ -129,7 +135,7 @@ def _read(
 ) -> _Source:
     path = Path(votes)
     if path.is_dir():
-        return _read_study(None, raters or "people", path)
+        return _read_study(None, raters or "people", question, path)
     if "." in votes or "/" in votes or path.is_file():
         from arena.votes_file import read_votes_file
 
@@ -137,10 +143,12 @@ def _read(
         # In the order in which the votes were cast, so that the order of the file's rows says nothing.
         votes_in_time = file.table.rows(file.order)
         return _Source(table=votes_in_time, notes=file.notes, is_simulated=file.simulated == "simulated")
-    return _read_study(votes, raters or "people", arena)
+    return _read_study(votes, raters or "people", question, arena)
 
 
-def _read_study(name: str | None, raters: Literal["people", "simulated"], arena: Path | None) -> _Source:
+def _read_study(
+    name: str | None, raters: Literal["people", "simulated"], question: str | None, arena: Path | None
+) -> _Source:
     from arena.cli import _ledger
     from arena.statistics.votes import from_records
 
@@ -154,10 +162,16 @@ def _read_study(name: str | None, raters: Literal["people", "simulated"], arena:
         record = ledger.study(name)
         records = ledger.votes(f"{record.name}@{record.version}", raters=raters)
     study = record.study
+    asked = [one.key for one in study.asked]
+    key = question or asked[0]
+    if key not in asked:
+        raise UnknownQuestionError(f"The study '{study.name}' asks no {quoted(key)}, but {', '.join(asked)}.")
+    notes = () if len(asked) == 1 else (f"Votes on the question '{key}'; the study also asks {', '.join(asked)}.",)
+    records = [one for one in records if one.question == key]
     challenges = {prompt.id: prompt.challenge for prompt in study.prompts.prompts}
     return _Source(
         table=from_records(records, challenges),
-        notes=(),
+        notes=notes,
         is_simulated=raters == "simulated",
         study=study.name,
         reference=study.reference,

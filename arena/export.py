@@ -1,7 +1,8 @@
 """Votes as a table for other programs: CSV or Parquet, one row per effective vote.
 
-What was seen is translated once: model_a is the candidate, model_b the reference; `left` says which of them (A or B)
-stood left, `choice` which was preferred (A, B, tie or both_bad). `simulated` is true for votes of simulated raters.
+What was seen is translated once: model_a is the candidate, model_b the reference (or the other candidate of a declared
+link); `left` says which of them (A or B) stood left, `choice` which was preferred (A, B, tie or both_bad). `simulated`
+is true for votes of simulated raters.
 `arena/votes_file.py` reads these files back.
 """
 
@@ -30,6 +31,7 @@ COLUMNS = (
     "session",
     "simulated",
     "challenge",
+    "question",
 )
 
 
@@ -72,8 +74,9 @@ def write_votes(path: Path, study: Study, votes: Sequence[VoteRecord]) -> None:
 
 
 def _row(reference: str, vote: VoteRecord, challenge: str) -> dict[str, Any]:
-    candidate_left = vote.right == reference
-    left, right = ("A", "B") if candidate_left else ("B", "A")
+    # Between two candidates, model_a is the alphabetically first.
+    a_left = vote.right == reference or (vote.left != reference and vote.left < vote.right)
+    left, right = ("A", "B") if a_left else ("B", "A")
     choices = {Choice.LEFT: left, Choice.RIGHT: right, Choice.TIE: "tie", Choice.BOTH_BAD: "both_bad"}
     return {
         "vote_id": vote.vote_id,
@@ -81,14 +84,15 @@ def _row(reference: str, vote: VoteRecord, challenge: str) -> dict[str, Any]:
         "rater": vote.rater,
         "prompt": vote.prompt,
         "category": vote.category,
-        "model_a": vote.left if candidate_left else vote.right,
-        "model_b": reference,
+        "model_a": vote.left if a_left else vote.right,
+        "model_b": vote.right if a_left else vote.left,
         "left": left,
         "choice": choices[vote.choice],
         "latency_ms": vote.latency_ms,
         "session": vote.session,
         "simulated": vote.simulated,
         "challenge": challenge,
+        "question": vote.question,
     }
 
 

@@ -78,7 +78,7 @@ class Guard:
         if refusal is None:
             await self._app(scope, receive, guarded)
         else:
-            await _answer(guarded, *refusal)
+            await refuse(guarded, *refusal)
 
     def _mount_of(self, path: str) -> str | None:
         if path.startswith(tuple(self._ours)):
@@ -98,6 +98,19 @@ class Guard:
         if _comes_from_elsewhere(headers):
             return 403, "This request came from another site and was refused."
         return _body_refusal(headers) if method == "POST" else None
+
+
+async def refuse(send: Send, status: int, sentence: str, *extra: tuple[bytes, bytes]) -> None:
+    """Answer `{"error": sentence}`, which no browser keeps, with `extra` headers."""
+    body = json.dumps({"error": sentence}).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-store"),
+        *extra,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _stands_open(doors: Doors, mount: str, scope: Scope) -> bool:
@@ -139,10 +152,3 @@ def _with_headers(send: Send, policy: str) -> Send:
         await send(message)
 
     return sending
-
-
-async def _answer(send: Send, status: int, sentence: str) -> None:
-    body = json.dumps({"error": sentence}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -10,13 +10,16 @@ import hmac
 import secrets
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 import numpy as np
 
 from arena.ballots import Ballot, check_ballot, check_texts, vote_of
+from arena.canonical import sha256_hex
 from arena.images import ImageStore
 from arena.ledger.errors import (
     ForeignPairError,
@@ -25,13 +28,13 @@ from arena.ledger.errors import (
     UnknownPairError,
     UnknownRaterError,
     UnknownStudyError,
+    VoteFormError,
 )
-from arena.ledger.events import UndoFacts
+from arena.ledger.events import ReportFacts, UndoFacts
 from arena.ledger.ledger import Ledger
-from arena.ledger.voting import CastVote, HandedPair, NewPair, NewUndo, StalePairError
+from arena.ledger.voting import CastVote, HandedPair, NewPair, NewReport, NewUndo, StalePairError
 from arena.rating_state import Attendance, OpenStudy, Seat
 from arena.study import Study
-from arena.study_parts import OVERALL
 from arena.votes import Choice
 from prompts.errors import quoted
 
@@ -42,6 +45,10 @@ _TRIES = 3
 _KEPT_ATTENDANCES = 20_000
 _KEPT_PAIRS = 50_000
 _SIDES = ("left", "right")
+LONGEST_COMMENT = 2000
+
+#: Why a rater puts a pair aside.
+ReportKind = Literal["skip", "broken", "offensive"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,15 +64,17 @@ class PairView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """A vote that is on the disk.
+    """A vote, or a report of a pair, that is on the disk.
 
-    `done` counts the rater's effective votes in the study; `next` is one pair beyond those handed out before, or None
-    when the rater has had all. `replayed`: the same request came before, and this is its answer.
+    `done` counts the pairs that the rater judged in the study; `next` is one pair beyond those handed out before, or
+    None when the rater has had all. `finished`: no pair waits any more. `replayed`: the same request came before, and
+    this is its answer.
     """
 
     vote_id: int
     done: int
     next: PairView | None
+    finished: bool
     replayed: bool
 
 
@@ -95,6 +104,12 @@ class RatingRoom:
         """The declaration raters vote under. Raises UnknownStudyError and StudyClosedError."""
         return self._open_study(study).study
 
+    def study_at_hand(self, study: str) -> Study:
+        """The same, without asking the database where the room knows the study: for the voting path."""
+        with self._lock:
+            hall = self._studies.get(self._newest.get(study, 0))
+        return self.study(study) if hall is None else hall.study
+
     def join(self, study: str, *, now: datetime, person_key: str | None = None, simulated: bool = False) -> int:
         """Give a new rater a random number, or a person who came before (the same `person_key`) the number of then.
 
@@ -114,7 +129,7 @@ class RatingRoom:
                 return rater
 
     def done(self, *, rater: int, study: str) -> int:
-        """How many effective votes the rater has in the study. Raises UnknownRaterError and as `study` does."""
+        """How many pairs the rater judged in the study. Raises UnknownRaterError and as `study` does."""
         with self._lock:
             return self._attendance(rater, self._open_study(study)).done
 
@@ -125,6 +140,7 @@ class RatingRoom:
 
         Raises UnknownStudyError, StudyClosedError and UnknownRaterError.
         """
+        self._learn_widths(study, now)
         for _ in range(_TRIES):
             with self._lock:
                 hall = self._open_study(study)
@@ -154,7 +170,7 @@ class RatingRoom:
         study: str,
         pair: str,
         round: int,
-        choice: Choice,
+        choice: Choice | Mapping[str, Choice],
         key: str,
         latency_ms: int | None,
         session: str = "",
@@ -163,19 +179,21 @@ class RatingRoom:
     ) -> Accepted:
         """Cast a vote on the pair's open round, and get the next pair. It returns when the vote is on the disk.
 
-        `key` is the request's own (a UUID): the same request again gets the same answer. `latency_ms` runs from both
-        images' appearance to the choice; None where it was not measured. `session` names the page load.
+        `choice` is by the question's key where the study asks several. `key` is the request's own (a UUID): the same
+        request again gets the same answer. `latency_ms` runs from both images' appearance to the choice; None where it
+        was not measured. `session` names the page load.
 
         Raises UnknownStudyError, StudyClosedError, UnknownRaterError, UnknownPairError, ForeignPairError,
-        AlreadyVotedError, KeyReusedError, RoundError, ChoiceNotOfferedError, VoteFormError and LedgerWriteError; then
-        no vote was cast.
+        AlreadyVotedError, KeyReusedError, RoundError, ChoiceNotOfferedError, AccidentalVoteError, VoteFormError and
+        LedgerWriteError; then no vote was cast.
         """
+        choices = choice if isinstance(choice, Mapping) else {self.study_at_hand(study).asked[0].key: choice}
         ballot = Ballot(
             rater=rater,
             study=study,
             pair=pair,
             round=round,
-            choice=choice,
+            choices=choices,
             key=key,
             latency_ms=latency_ms,
             session=session,
@@ -203,7 +221,10 @@ class RatingRoom:
                 study_id=hall.record.id,
                 key=key,
                 done=attendance.done - 1,
-                facts=UndoFacts(pair=seat.pair.id, question=OVERALL, round=round, rater=rater, at=now),
+                facts=tuple(
+                    UndoFacts(pair=seat.pair.id, question=question.key, round=round, rater=rater, at=now)
+                    for question in hall.study.asked
+                ),
             )
             future = self._ledger.undo_vote(undo)
         try:
@@ -217,6 +238,71 @@ class RatingRoom:
                 seat.voted, seat.round = False, round + 1
                 attendance.done -= 1
             return Undone(done=done, pair=self._view(hall, seat))
+
+    def report(
+        self,
+        *,
+        rater: int,
+        study: str,
+        pair: str,
+        round: int,
+        kind: ReportKind,
+        comment: str,
+        key: str,
+        rng: np.random.Generator,
+        now: datetime,
+    ) -> Accepted:
+        """Put a pair aside that the rater will not judge, and get another. `comment` is kept outside the chain.
+
+        Raises as `vote` does, and RoundError for a pair that has its vote.
+        """
+        check_texts(key)
+        if len(comment) > LONGEST_COMMENT:
+            raise VoteFormError(f"A comment has {LONGEST_COMMENT:,} characters at most. Say it in fewer words.")
+        with self._lock:
+            hall, attendance, seat = self._seat(rater, study, pair)
+            following = None
+            if round == seat.round and not seat.voted and not seat.reported:
+                # Its place is free again: the pair that follows may take it.
+                seat.reported = True
+                following = hall.reserve(attendance, rng, now)
+            facts = ReportFacts(
+                pair=seat.pair.id,
+                round=round,
+                rater=rater,
+                kind=kind,
+                comment=sha256_hex(comment) if comment else None,
+                at=now,
+            )
+            future = self._ledger.report_pair(
+                NewReport(study_id=hall.record.id, key=key, done=attendance.done, facts=facts, comment=comment),
+                following,
+            )
+        try:
+            result = future.result()
+        except BaseException:
+            with self._lock:
+                self._give_back(hall, attendance, [] if following is None else [following])
+            raise
+        with self._lock:
+            return self._settled(hall, attendance, following, result)
+
+    def practice_pairs(
+        self, *, rater: int, study: str, rng: np.random.Generator, now: datetime
+    ) -> list[tuple[PairView, HandedPair]]:
+        """The study's practice pairs, as this rater sees them and as they are; handed out when first asked for."""
+        with self._lock:
+            hall = self._open_study(study)
+            attendance = self._attendance(rater, hall)
+            new = hall.practice_pairs(attendance, rng, now)
+            future = self._ledger.hand_out(new) if new else None
+        if future is not None:
+            ids = future.result()
+            with self._lock:
+                for pair, id in zip(new, ids, strict=True):
+                    attendance.take(hall.handed(pair, id), hall)
+        with self._lock:
+            return [(self._view_of(hall, pair, 1), pair) for _, pair in sorted(attendance.practice.items())]
 
     def image(self, *, rater: int, token: str) -> bytes:
         """The image behind a pair's image token, as WebP. Both images of a pair have one size: the smaller one's.
@@ -282,31 +368,36 @@ class RatingRoom:
                 self._settle_failed(casting)
                 raise
             attendance.casting.remove(casting.ballot.pair)
-            if result.replayed:
-                next_seat = self._settle_replay(casting, result)
-            else:
+            if not result.replayed:
                 seat.voted = True
                 attendance.done += 1
-                next_seat = None
-                if casting.following is not None and result.next_pair is not None:
-                    next_seat = attendance.add(hall.handed(casting.following, result.next_pair))
-            return Accepted(
-                vote_id=result.vote_id,
-                done=result.done,
-                next=None if next_seat is None else self._view(hall, next_seat),
-                replayed=result.replayed,
-            )
+            elif seat.round == casting.ballot.round and not seat.voted:
+                # Cast through another process, and not in our memory yet.
+                attendance.stale = True
+            return self._settled(hall, attendance, casting.following, result)
 
-    def _settle_replay(self, casting: "_Casting", result: CastVote) -> Seat | None:
-        hall, attendance, seat = casting.hall, casting.attendance, casting.seat
-        if casting.following is not None:
-            hall.release(attendance, casting.following)
-        # A vote cast through another process, or the pair it handed out, may not be in our memory yet.
-        known = {other.pair.id for other in attendance.seats.values()} | {None}
-        if (seat.round == casting.ballot.round and not seat.voted) or result.next_pair not in known:
-            attendance.stale = True
-            attendance = self._attendance(casting.ballot.rater, hall)
-        return next((other for other in attendance.seats.values() if other.pair.id == result.next_pair), None)
+    def _settled(
+        self, hall: OpenStudy, attendance: Attendance, following: NewPair | None, result: CastVote
+    ) -> Accepted:
+        """What the ledger has taken, and the pair that it handed out with it."""
+        next_seat = None
+        if following is not None and not result.replayed and result.next_pair is not None:
+            next_seat = attendance.add(hall.handed(following, result.next_pair))
+        elif following is not None:
+            hall.release(attendance, following)
+        if result.replayed:
+            known = {other.pair.id for other in attendance.seats.values()} | {None}
+            attendance.stale = attendance.stale or result.next_pair not in known
+            if attendance.stale:
+                attendance = self._attendance(attendance.rater, hall)
+            next_seat = next((seat for seat in attendance.seats.values() if seat.pair.id == result.next_pair), None)
+        return Accepted(
+            vote_id=result.vote_id,
+            done=result.done,
+            next=None if next_seat is None else self._view(hall, next_seat),
+            finished=next_seat is None and not attendance.open_seats() and not attendance.casting,
+            replayed=result.replayed,
+        )
 
     def _settle_failed(self, casting: "_Casting") -> None:
         if casting.ballot.pair in casting.attendance.casting:
@@ -369,8 +460,7 @@ class RatingRoom:
             attendance.stale = True
             attendance = self._attendance(rater, hall)
             if token not in attendance.seats:
-                attendance.see(hall.place(pair), pair.candidate_left)
-                attendance.add(self._ledger.pair_of_token(token) or pair)
+                attendance.take(self._ledger.pair_of_token(token) or pair, hall)
         return hall, attendance, attendance.seats[token]
 
     def _pair(self, rater: int, token: str) -> HandedPair:
@@ -403,12 +493,24 @@ class RatingRoom:
         attendance.stale = True
 
     def _view(self, hall: OpenStudy, seat: Seat) -> PairView:
+        return self._view_of(hall, seat.pair, seat.round)
+
+    def _view_of(self, hall: OpenStudy, pair: HandedPair, round: int) -> PairView:
         # The browser comes for the images next.
-        self._remember(seat.pair)
-        token = seat.pair.token
-        left, right = (f"{token}.{side}" for side in _SIDES)
-        prompt = hall.prompts[seat.pair.prompt_id].text
-        return PairView(pair=token, prompt=prompt, left=left, right=right, round=seat.round)
+        self._remember(pair)
+        left, right = (f"{pair.token}.{side}" for side in _SIDES)
+        prompt = hall.prompts[pair.prompt_id].text
+        return PairView(pair=pair.token, prompt=prompt, left=left, right=right, round=round)
+
+    def _learn_widths(self, study: str, now: datetime) -> None:
+        """Where a study draws its pairs by how unsure its lines are, look at its votes, once a minute at most."""
+        with self._lock:
+            hall = self._studies.get(self._newest.get(study, 0))
+        if hall is None or not hall.widths_are_old(now):
+            return
+        votes = self._ledger.votes(f"{hall.record.name}@{hall.record.version}", raters="people")
+        with self._lock:
+            hall.learn_widths(votes, now)
 
 
 @dataclass(slots=True)

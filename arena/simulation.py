@@ -70,13 +70,14 @@ def _enter(room: RatingRoom, study: str, judge: Judge, rng: np.random.Generator,
 def _ballot(
     room: RatingRoom, study: str, rater: _Rater, *, pair: PairView, rng: np.random.Generator, now: datetime
 ) -> Ballot:
+    asked = [question.key for question in room.study(study).asked]
     left, right = (_decode(room.image(rater=rater.number, token=token)) for token in (pair.left, pair.right))
     return Ballot(
         rater=rater.number,
         study=study,
         pair=pair.pair,
         round=pair.round,
-        choice=Choice(rater.judge(pair.prompt, left, right, rng)),
+        choices=dict.fromkeys(asked, Choice(rater.judge(pair.prompt, left, right, rng))),
         key=str(uuid4()),
         latency_ms=None,
         session="simulated",

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from arena.canonical import canonical_json, sha256_hex
+from arena.quality import Gates
 from arena.statistics.stopping import StoppingRule
 from arena.study_parts import (
     LARGEST_SHARE,
@@ -55,9 +56,10 @@ class Study:
     `sample` says which prompts of their set were drawn; `prompts` are those alone. `links` are candidates that are also
     compared with each other. `pairs_per_prompt` ends the showing of a comparison after so many (None: never).
     `sampling` draws lines evenly, or by how unsure they are. `repeats` and `gold_share` are the shares of a rater's
-    pairs that repeat an earlier one, and that come from `gold`. `consent`, `instructions`, `practice` and `checks` come
-    before the first pair. `language` is the page's ("" takes the browser's). `access` lets anyone in, or those with a
-    sign-up link. `crowd` is the crowd site that sends raters, if one does.
+    pairs that repeat an earlier one, and that come from `gold`; `gates` say what a rater must pass. `consent`,
+    `instructions`, `practice` and `checks` come before the first pair. `language` is the page's ("" takes the
+    browser's). `access` lets anyone in, or those with a sign-up link. `crowd` is the crowd site that sends raters, if
+    one does.
 
     Raises StudyError for a name that is no lower-case slug, a blank question, no candidates, a doubled candidate, the
     reference among the candidates, no, doubled or negative seeds, delta outside (0, 0.5), votes_per_rater below 1, a
@@ -84,6 +86,7 @@ class Study:
     repeats: float = 0.0
     gold: tuple[KnownPair, ...] = ()
     gold_share: float = 0.0
+    gates: Gates | None = None
     consent: str = ""
     instructions: str = ""
     practice: tuple[KnownPair, ...] = ()
@@ -238,7 +241,7 @@ class Study:
 def _written(value: Any) -> Any:
     if isinstance(value, tuple):
         return [list(one) if isinstance(one, tuple) else part_to_dict(one) for one in value]
-    if isinstance(value, StoppingRule):
+    if isinstance(value, (StoppingRule, Gates)):
         return value.to_dict()
     return part_to_dict(value) if isinstance(value, (Sample, Crowd)) else value
 
@@ -253,4 +256,5 @@ PARTS: dict[str, Any] = {
     "practice": lambda written: tuple(KnownPair(**one) for one in written),
     "checks": lambda written: tuple(check_from_dict(one) for one in written),
     "crowd": lambda written: Crowd(**written),
+    "gates": Gates.from_dict,
 }

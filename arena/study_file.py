@@ -42,6 +42,7 @@ _TYPES: dict[str, str] = {
     "repeats": "a number",
     "gold": "tables",
     "gold_share": "a number",
+    "gates": "a table",
     "consent": "text",
     "instructions": "text",
     "practice": "tables",
@@ -65,6 +66,14 @@ _TABLES: dict[str, dict[str, str]] = {
     },
     "practice": {"prompt*": "text", "better*": "text", "worse*": "text", "seed": "a whole number", "feedback": "text"},
     "checks": {"text*": "text", "answers*": "a list of texts", "right*": "a whole number"},
+    "gates": {
+        "latency_floor_ms": "a whole number",
+        "latency_share": "a number",
+        "left_share_p": "a number",
+        "repeat_agreement": "a number",
+        "gold_pass": "a number",
+        "attention": "true or false",
+    },
     "crowd": {
         "site*": "prolific or mturk",
         "slots*": "a whole number",

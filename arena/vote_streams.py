@@ -40,8 +40,10 @@ class VotesSoFar:
 def study_votes(ledger: "Ledger", study: str, *, raters: RatersKind, follow: bool = False) -> Iterator[VotesSoFar]:
     """The effective votes of `study`; with `follow` without end. Raises UnknownStudyError."""
     before: list[int] | None = None
+    first = ledger.study(study).study.asked[0].key
     while True:
-        records = ledger.votes(study, raters=raters)
+        # A study that asks several questions is watched on its first.
+        records = [record for record in ledger.votes(study, raters=raters) if record.question == first]
         ids = [record.vote_id for record in records]
         if ids != before:
             # Vote ids grow with time, and the table's rows follow the ids.

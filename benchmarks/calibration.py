@@ -71,10 +71,10 @@ LARGE = ArenaDesign(raters=200, prompts=1632, votes=3000, rates=(0.35,), tie_sha
 FAMILY = (0.5,) * 6
 
 # Seconds of one core for all series together, and the most repeats of each.
-FULL, QUICK = (400.0, 20_000), (60.0, 2_000)
+FULL, QUICK = (240.0, 20_000), (40.0, 2_000)
 FEWEST_REPEATS = 100
 # More models than this take seconds an arena for their simultaneous intervals, and are left out.
-MOST_RANKED = 12
+MOST_RANKED = 8
 MOST_VOTES = 1_000_000
 
 

@@ -103,5 +103,17 @@ class ChoiceNotOfferedError(RatingError):
     """A choice that the study does not offer (HTTP 422)."""
 
 
+class AccidentalVoteError(RatingError):
+    """A choice that came too soon after its pair to be a judgement."""
+
+
+class StageError(RatingError):
+    """A step out of its order: a vote before consent, a check after it was passed."""
+
+
+class NotInvitedError(RatingError):
+    """A study that takes raters with a sign-up link, and no link, or one that is forged, foreign or over."""
+
+
 class VoteFormError(RatingError):
     """A vote whose key, session or latency is out of bounds (HTTP 422)."""

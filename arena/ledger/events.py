@@ -1,7 +1,8 @@
 """What the events of a study's chain say, and the votes read back from them alone. Pure.
 
-Kinds: `opened` (the whole declaration, prompts' texts included), `vote`, `undo`, `closed`. They hold rater numbers and
-entrants' names, and nothing that leads back to a person.
+Kinds: `opened` (the whole declaration, prompts' texts included), `vote`, `undo`, `report` (a pair that a rater would
+not judge), `withdrawn` (a rater who took consent back), `closed`. They hold rater numbers, entrants' names and a
+comment's digest, and nothing that leads back to a person.
 """
 
 import json
@@ -18,6 +19,8 @@ from arena.votes import Choice, VoteRecord
 OPENED = "opened"
 VOTE = "vote"
 UNDO = "undo"
+REPORT = "report"
+WITHDRAWN = "withdrawn"
 CLOSED = "closed"
 
 
@@ -25,7 +28,8 @@ CLOSED = "closed"
 class VoteFacts:
     """All that a board needs of one vote, without the words that the study's declaration already has.
 
-    `images` are the content hashes of what was shown left and right; `repeats` is the pair that this one repeats.
+    `kind` is the pair's: study, repeat, gold or practice. `images` are the content hashes of what was shown left and
+    right; `repeats` is the pair that this one repeats.
     """
 
     study: str
@@ -42,6 +46,7 @@ class VoteFacts:
     left: str
     right: str
     images: tuple[str, str]
+    kind: str
     repeats: int | None
     choice: Choice
     latency_ms: int | None
@@ -57,6 +62,18 @@ class UndoFacts:
     question: str
     round: int
     rater: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportFacts:
+    """A pair that a rater would not judge, and why: skip, broken or offensive. `comment` is a digest, or nothing."""
+
+    pair: int
+    round: int
+    rater: int
+    kind: str
+    comment: str | None
     at: datetime
 
 
@@ -89,6 +106,7 @@ def vote_content(vote_id: int, facts: VoteFacts) -> dict[str, Any]:
         "left": facts.left,
         "right": facts.right,
         "images": list(facts.images),
+        "pair_kind": facts.kind,
         "repeats": facts.repeats,
         "choice": str(facts.choice),
         "latency_ms": facts.latency_ms,
@@ -108,31 +126,53 @@ def undo_content(vote_id: int, facts: UndoFacts) -> dict[str, Any]:
     }
 
 
+def report_content(report_id: int, facts: ReportFacts) -> dict[str, Any]:
+    """A pair that was reported."""
+    return {
+        "report": report_id,
+        "at": utc_text(facts.at),
+        "pair": facts.pair,
+        "round": facts.round,
+        "rater": facts.rater,
+        "why": facts.kind,
+        "comment": facts.comment,
+    }
+
+
+def withdrawn_content(rater: int, at: datetime) -> dict[str, Any]:
+    """A rater who took consent back: from here on, no analysis counts that rater's votes."""
+    return {"at": utc_text(at), "rater": rater}
+
+
 def study_from_events(events: Iterable[Event]) -> Study:
     """The declaration, as the chain's first event holds it. The chain must have been verified, and is not empty."""
     return Study.from_dict(json.loads(next(iter(events)).body)["declaration"])
 
 
 def votes_from_events(events: Iterable[Event]) -> list[VoteRecord]:
-    """The effective votes (not undone, no declared repeats) of people and simulated raters, by vote id.
+    """The effective votes (not undone, on study pairs, not withdrawn) of people and simulated raters, by vote id.
 
     Everything comes from the events: it is what `Ledger.votes` reads from the rows, and what they are held against.
     """
     texts: dict[str, str] = {}
     effective: dict[int, dict[str, Any]] = {}
+    withdrawn: set[int] = set()
     for event in events:
         content = json.loads(event.body)
         match event.kind:
             case "opened":
                 texts = {prompt["id"]: prompt["text"] for prompt in content["declaration"]["prompts"]["prompts"]}
             case "vote":
-                if content["repeats"] is None:
+                # Before there were kinds of pairs, all but repeats were the study's own.
+                if content.get("pair_kind", "study") == "study" and content["repeats"] is None:
                     effective[content["vote"]] = content
             case "undo":
                 effective.pop(content["vote"], None)
+            case "withdrawn":
+                withdrawn.add(content["rater"])
             case _:
                 pass
-    return [_record(content, texts) for _, content in sorted(effective.items())]
+    return [_record(content, texts) for _, content in sorted(effective.items()) if content["rater"] not in withdrawn]
 
 
 def _record(content: dict[str, Any], texts: dict[str, str]) -> VoteRecord:

@@ -26,8 +26,19 @@ from arena.ledger.readings import Raters
 from arena.ledger.records import Entrant, Event, GeneratedImage, Score, StudyRecord, Wanted
 from arena.ledger.schema import migrate
 from arena.ledger.studies import StudyPlace
-from arena.ledger.voting import CastVote, HandedPair, NewPair, NewUndo, NewVote, StudyMaterial
+from arena.ledger.voting import (
+    CastVote,
+    HandedPair,
+    NewPair,
+    NewReport,
+    NewUndo,
+    NewVote,
+    Step,
+    StepName,
+    StudyMaterial,
+)
 from arena.ledger.writer import Batch, Writer
+from arena.quality import QualityVote
 from arena.study import Study
 from arena.votes import VoteRecord
 from prompts.prompt import PromptSet
@@ -193,6 +204,11 @@ class Ledger:
         with self.reading() as connection:
             return readings.votes(connection, studies.find_study(connection, study), raters)
 
+    def quality_votes(self, study: str, *, raters: Raters) -> list[QualityVote]:
+        """The votes as gates read them, repeats and gold pairs among them. Raises UnknownStudyError."""
+        with self.reading() as connection:
+            return readings.quality_votes(connection, studies.find_study(connection, study), raters)
+
     def events(self, study: str) -> list[Event]:
         """The study's chain, from its beginning. Raises UnknownStudyError."""
         with self.reading() as connection:
@@ -229,11 +245,16 @@ class Ledger:
         with self.reading() as connection:
             record = studies.study_by_id(connection, study_id)
             study = record.study
+            known = [*study.gold, *study.practice]
+            names = {*study.entrants, *(name for pair in known for name in (pair.better, pair.worse))}
             return StudyMaterial(
                 record=record,
-                entrant_ids={name: entrants.entrant_id(connection, name) for name in study.entrants},
+                entrant_ids={name: entrants.entrant_id(connection, name) for name in names},
                 galleries={
-                    name: galleries.gallery(connection, name, study.prompts, study.seeds) for name in study.entrants
+                    **{
+                        name: galleries.gallery(connection, name, study.prompts, study.seeds) for name in study.entrants
+                    },
+                    **studies.known_images(connection, study),
                 },
                 shown=voting.shown_counts(connection, study_id),
             )
@@ -264,6 +285,29 @@ class Ledger:
     def cast_vote(self, vote: NewVote, following: NewPair | None) -> "Future[CastVote]":
         """Cast a vote and hand out the pair that follows; see `voting.cast_vote` for what the future may raise."""
         return self.submit(lambda batch: voting.cast_vote(batch, vote, following))
+
+    def report_pair(self, report: NewReport, following: NewPair | None) -> "Future[CastVote]":
+        """Put a pair aside and hand out the next; see `voting.report_pair` for what the future may raise."""
+        return self.submit(lambda batch: voting.report_pair(batch, report, following))
+
+    def steps(self, study_id: int, rater: int) -> list[Step]:
+        """The rater's steps in the study, in order."""
+        with self.reading() as connection:
+            return voting.steps(connection, study_id, rater)
+
+    def take_step(self, study_id: int, rater: int, step: StepName, *, now: datetime) -> None:
+        """Note that the rater took a step."""
+        self._write(lambda batch: voting.take_step(batch, study_id, rater, step, now))
+
+    def take_slot(self, study_id: int, rater: int, *, slots: int, minutes: int, now: datetime) -> bool:
+        """Give the rater one of the study's slots, or find the one that is held; False where all are held by others."""
+        return self._write(
+            lambda batch: voting.take_slot(batch, study_id, rater, slots=slots, minutes=minutes, now=now)
+        )
+
+    def withdraw(self, study_id: int, rater: int, *, now: datetime) -> None:
+        """Take the rater out of every analysis of the study, and delete what identifies them."""
+        self._write(lambda batch: voting.withdraw(batch, study_id, rater, now))
 
     def undo_vote(self, undo: NewUndo) -> "Future[int]":
         """Take a vote back; see `voting.undo_vote` for what the future may raise."""

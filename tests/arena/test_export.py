@@ -92,6 +92,7 @@ def test_a_csv_reads_back_as_it_was(study: Study, tmp_path: Path) -> None:
         "session": "page-1",
         "simulated": "false",
         "challenge": "",
+        "question": "overall",
     }
     assert (second["latency_ms"], second["simulated"], second["choice"]) == ("", "true", "tie")
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["votes.csv"]

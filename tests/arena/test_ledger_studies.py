@@ -179,7 +179,7 @@ def test_a_vote_says_what_was_seen_and_by_whom(arena: Any, now: datetime) -> Non
     assert (vote.study, vote.question, vote.choice) == ("shapes", "overall", Choice.RIGHT)
     assert (vote.latency_ms, vote.session) == (1234, "tab 1")
     assert (vote.prompt, vote.category) == (pair.prompt, "even" if int(pair.prompt[-1]) % 2 == 0 else "odd")
-    assert {vote.left, vote.right} == {"old", handed.candidate}
+    assert {vote.left, vote.right} == {"old", handed.first}
     assert vote.winner == vote.right
     event = json.loads(arena.ledger.events("shapes")[-1].body)
     assert event["declaration"] == study.hash

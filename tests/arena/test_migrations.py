@@ -28,7 +28,7 @@ def test_the_migrations_make_exactly_the_declared_tables(tmp_path: Path) -> None
 
     assert differences == []
     assert indexes["ux_pairs_shown_once"]["unique"]
-    assert "repeats IS NULL" in str(indexes["ux_pairs_shown_once"]["dialect_options"]["sqlite_where"])
+    assert "kind = 'study'" in str(indexes["ux_pairs_shown_once"]["dialect_options"]["sqlite_where"])
 
 
 def test_the_revisions_are_one_line_from_the_first_to_the_newest() -> None:

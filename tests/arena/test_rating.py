@@ -46,8 +46,8 @@ def test_no_comparison_comes_twice_and_every_one_comes_once(arena: Any) -> None:
     assert arena.rate_all(rater) == 8
 
     pairs = arena.ledger.handed_pairs(1, rater)
-    assert len({(pair.candidate, pair.prompt_id, pair.seed) for pair in pairs}) == 8
-    assert {pair.candidate for pair in pairs} == set(study.candidates)
+    assert len({(pair.first, pair.prompt_id, pair.seed) for pair in pairs}) == 8
+    assert {pair.first for pair in pairs} == set(study.candidates)
     assert arena.pairs(rater) == []
 
 
@@ -82,7 +82,7 @@ def test_a_room_that_remembers_nothing_goes_on_where_the_other_stopped(arena: An
     assert room.next_pairs(rater=rater, study="shapes", rng=arena.rng, now=now) == [second, third]
     again = room.next_pairs(rater=rater, study="shapes", count=99, rng=arena.rng, now=now)
     assert len(again) == 7
-    assert len({pair.candidate for pair in arena.ledger.handed_pairs(1, rater)}) == 2
+    assert len({pair.first for pair in arena.ledger.handed_pairs(1, rater)}) == 2
 
 
 def test_showings_stay_balanced_over_raters_and_restarts(arena: Any, now: datetime) -> None:
@@ -113,7 +113,7 @@ def test_sides_are_balanced_for_each_rater(arena: Any) -> None:
     for _ in range(4):
         rater = arena.join()
         arena.rate_all(rater)
-        left = sum(pair.candidate_left for pair in arena.ledger.handed_pairs(1, rater))
+        left = sum(pair.first_left for pair in arena.ledger.handed_pairs(1, rater))
         assert 3 <= left <= 5
 
 
@@ -239,7 +239,7 @@ def test_a_replayed_vote_gets_its_first_answer(arena: Any, now: datetime) -> Non
             round=1,
             choice=Choice.LEFT,
             key="k",
-            latency_ms=5,
+            latency_ms=500,
             rng=arena.rng,
             now=now,
         )

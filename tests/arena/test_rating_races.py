@@ -83,7 +83,7 @@ def test_two_tabs_that_load_at_once_never_show_a_comparison_twice(arena: Any) ->
     shown = {pair.pair for pairs in answers for pair in pairs}
     handed = arena.ledger.handed_pairs(1, rater)
     assert shown <= {pair.token for pair in handed}
-    assert len({(pair.candidate, pair.prompt_id) for pair in handed}) == len(handed) <= 8
+    assert len({(pair.first, pair.prompt_id) for pair in handed}) == len(handed) <= 8
 
 
 def test_two_processes_never_show_a_comparison_twice(arena: Any, now: datetime) -> None:
@@ -118,7 +118,7 @@ def test_two_processes_never_show_a_comparison_twice(arena: Any, now: datetime) 
         cast = at_once(lambda: rate(0), lambda: rate(1), lambda: rate(2))
 
     handed = arena.ledger.handed_pairs(1, rater)
-    assert len({(pair.candidate, pair.prompt_id) for pair in handed}) == len(handed) == 8
+    assert len({(pair.first, pair.prompt_id) for pair in handed}) == len(handed) == 8
     assert sum(cast) == len(arena.ledger.votes("shapes", raters="people")) == 8
     arena.ledger.verify("shapes")
 
@@ -160,7 +160,7 @@ def test_many_raters_at_once_lose_nothing_and_stay_balanced(arena: Any, now: dat
                 round=1,
                 choice=list(Choice)[int(rng.integers(4))],
                 key=f"{place}-{cast}",
-                latency_ms=int(rng.integers(5000)),
+                latency_ms=int(rng.integers(300, 5000)),
                 rng=rng,
                 now=now,
             )
@@ -179,7 +179,7 @@ def test_many_raters_at_once_lose_nothing_and_stay_balanced(arena: Any, now: dat
     for simulated, raters in ((False, 16), (True, 8)):
         totals: Counter[str] = Counter()
         for row in arena.ledger.study_material(1).shown:
-            totals[row.candidate] += row.count if row.simulated == simulated else 0
+            totals[row.first] += row.count if row.simulated == simulated else 0
         assert sum(totals.values()) == raters * 6
         assert max(totals.values()) - min(totals.values()) <= raters
 
@@ -207,7 +207,7 @@ VOTER = textwrap.dedent("""
                 pair = waiting.pop(0)
                 answer = room.vote(
                     rater=rater, study="shapes", pair=pair.pair, round=1, choice=Choice.LEFT,
-                    key=f"{rater}-{pair.pair}", latency_ms=1, rng=rng, now=now,
+                    key=f"{rater}-{pair.pair}", latency_ms=1000, rng=rng, now=now,
                 )
                 os.write(acknowledged, f"{answer.vote_id}\\n".encode())
                 waiting += [answer.next] if answer.next is not None else []

@@ -21,6 +21,7 @@ def test_without_a_word_everything_lies_in_arena_data() -> None:
     assert settings.home == Path("arena-data")
     assert settings.database_url == "arena-data/ledger.db"
     assert settings.images_url == "arena-data/images"
+    assert settings.accounts == Path("arena-data/accounts.json")
     assert (settings.host, settings.port, settings.cookie_secure) == ("127.0.0.1", 7860, False)
 
 
@@ -51,6 +52,70 @@ def test_a_setting_that_cannot_be_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_port_no_socket_has_is_refused() -> None:
     with pytest.raises(SettingsError, match="ARENA_PORT is 70000"):
         read_settings(port=70000)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("RATE_PER_RATER", "often", "a rate reads 10/second"),
+        ("RATE_PER_ADDRESS", "10/second;-3/minute", "a rate reads"),
+        ("RATE_JOINS", "", "a rate reads"),
+        ("RATE_LOGINS", "5", "a rate reads"),
+        ("RATE_LIMITS", "perhaps", "valid boolean"),
+        ("TRUSTED_PROXIES", "10.0.0.1, proxy.example.org", "'proxy.example.org' does not appear to be"),
+        ("ADDRESS", "arena.example.org", "begin with http"),
+        ("OPEN_RESULTS", "sometimes", "valid boolean"),
+    ],
+)
+def test_each_setting_of_the_doors_that_cannot_be_is_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, sentence: str
+) -> None:
+    monkeypatch.setenv(f"ARENA_{name}", value)
+
+    with pytest.raises(SettingsError, match=f"ARENA_{name} is ") as refused:
+        read_settings()
+
+    assert sentence in str(refused.value)
+    assert "Value error" not in str(refused.value)
+
+
+def test_a_proxys_header_needs_a_trusted_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARENA_PROXY_USER_HEADER", "X-Remote-User")
+
+    with pytest.raises(SettingsError, match="ARENA_PROXY_USER_HEADER .* ARENA_TRUSTED_PROXIES has to name the proxy"):
+        read_settings()
+    monkeypatch.setenv("ARENA_TRUSTED_PROXIES", "10.0.0.0/8")
+
+    assert read_settings().proxy_user_header == "X-Remote-User"
+
+
+@pytest.mark.parametrize(
+    ("given", "here_only"),
+    [
+        ({}, True),
+        ({"host": "localhost"}, True),
+        ({"host": "127.1.2.3"}, True),
+        ({"host": "::1"}, True),
+        ({"host": "0.0.0.0"}, False),
+        ({"host": "::"}, False),
+        ({"host": "192.0.2.1"}, False),
+        ({"host": ""}, False),
+        ({"host": "arena.example.org"}, False),
+        ({"trusted_proxies": "127.0.0.1"}, False),
+    ],
+)
+def test_a_site_serves_this_machine_only_on_its_own_addresses(given: dict[str, str], here_only: bool) -> None:
+    assert read_settings(**given).serves_this_machine_only is here_only
+
+
+def test_the_limits_can_be_raised_and_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARENA_RATE_PER_RATER", "1000/second")
+    monkeypatch.setenv("ARENA_RATE_LIMITS", "off")
+
+    settings = read_settings()
+
+    assert settings.rate_per_rater == "1000/second"
+    assert settings.rate_limits is False
 
 
 def test_settings_do_not_change(tmp_path: Path) -> None:

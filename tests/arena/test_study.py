@@ -167,7 +167,7 @@ def test_what_is_no_study_is_refused(study: Study, change: dict[str, Any], compl
         ('candidates = ["s-c", "s-nc"]', "candidates = 's-c'", "line 6: 'candidates' .* a list of texts"),
         ("both_bad = false\n", "", "does not say both_bad"),
         ('name = "shapes"', "name = shapes", r"is no TOML: .*line 2"),
-        ("delta = 0.05", "delta = 0.05\n[gates]\nleft = 1", r"line 12: unknown key 'gates'"),
+        ("delta = 0.05", "delta = 0.05\n[gaits]\nleft = 1", r"line 12: unknown key 'gaits'"),
     ],
 )
 def test_a_slip_in_the_file_is_named_with_its_line(

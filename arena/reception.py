@@ -1,0 +1,249 @@
+"""The way to the first pair and the way out: consent, practice, a comprehension check, slots, and the end.
+
+In: what a browser brings (the crowd site's parameters, a sign-up link) and what the rater does. Out: a `Welcome`, which
+says what the page shows next. Pairs are handed out at the stage "rating" only, so nobody votes who has not come this
+way. Steps are appended; where a rater stands follows from them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import numpy as np
+
+from arena.ledger.errors import NotInvitedError, StageError, UnknownPairError, UnknownRaterError
+from arena.ledger.ledger import Ledger
+from arena.ledger.voting import HandedPair, Step
+from arena.rating import PairView, RatingRoom
+from arena.study import Study
+from arena.study_parts import Crowd
+from arena.votes import Choice
+
+Stage = Literal["consent", "practice", "check", "rating", "ended", "screened_out", "full", "withdrawn"]
+
+#: How often the comprehension check may be answered.
+CHECK_TRIES = 2
+_LONGEST_PERSON = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """What a rater takes along: the code for the crowd site and the address that takes them back, where there are."""
+
+    code: str
+    redirect: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Welcome:
+    """What the page shows next: the stage, what belongs to it, and how many pairs the rater has judged."""
+
+    study: Study
+    rater: int
+    stage: Stage
+    done: int
+    pairs: tuple[PairView, ...] = ()
+    practice: tuple[PairView, ...] = ()
+    tries_left: int = CHECK_TRIES
+    end: End | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Practised:
+    """Whether a practice pair was answered well, what the study says to it, and whether it was the last one."""
+
+    good: bool
+    feedback: str
+    over: bool
+
+
+def stage_of(study: Study, steps: Sequence[Step], *, finished: bool) -> Stage:
+    """Where a rater stands who took these steps; `finished`: no pair waits, and none is left. Slots are not asked."""
+    taken = [step.step for step in steps]
+    if "withdrawn" in taken:
+        return "withdrawn"
+    if "screened_out" in taken:
+        return "screened_out"
+    if (study.consent or study.instructions) and "consented" not in taken:
+        return "consent"
+    if study.practice and "practised" not in taken:
+        return "practice"
+    if study.checks and "passed" not in taken:
+        return "check"
+    return "ended" if finished else "rating"
+
+
+class Reception:
+    """One per process, beside the rating room. It keeps nothing: everything is in the ledger."""
+
+    def __init__(
+        self, ledger: Ledger, room: RatingRoom, *, check_link: Callable[[str, str], str] | None = None
+    ) -> None:
+        """`check_link(token, study)` gives a sign-up link's own id, and refuses a link that is not ours."""
+        self._ledger = ledger
+        self._room = room
+        self._check_link = check_link
+
+    def arrive(
+        self,
+        study: str,
+        *,
+        known: int | None,
+        arrival: Mapping[str, str],
+        at_hand: int,
+        rng: np.random.Generator,
+        now: datetime,
+    ) -> Welcome:
+        """Let a browser in: `known` is the rater its cookie names, `arrival` its page's query parameters.
+
+        A crowd site's id and a sign-up link stand for a person, whatever the cookie says. Raises UnknownStudyError,
+        StudyClosedError and NotInvitedError.
+        """
+        declared = self._room.study(study)
+        person = self._person(declared, arrival)
+        if person is not None:
+            rater = self._room.join(study, person_key=person, now=now)
+        elif known is not None and self._is_known(known, study):
+            rater = known
+        else:
+            rater = self._room.join(study, now=now)
+        return self.welcome(study, rater, at_hand=at_hand, rng=rng, now=now)
+
+    def welcome(self, study: str, rater: int, *, at_hand: int, rng: np.random.Generator, now: datetime) -> Welcome:
+        """Where the rater stands, with what the page needs there. Raises as `arrive` does, and UnknownRaterError."""
+        declared, place = self._room.study(study), self._study_id(study)
+        done = self._room.done(rater=rater, study=study)
+        steps = self._ledger.steps(place, rater)
+        stage = stage_of(declared, steps, finished=any(step.step == "finished" for step in steps))
+        if stage in ("withdrawn", "screened_out", "ended"):
+            return Welcome(study=declared, rater=rater, stage=stage, done=done, end=self._end(declared, stage))
+        if not self._has_slot(declared, place, rater, now):
+            return Welcome(study=declared, rater=rater, stage="full", done=done)
+        failed = sum(step.step == "failed" for step in steps)
+        if stage == "practice":
+            views = self._room.practice_pairs(rater=rater, study=study, rng=rng, now=now)
+            return Welcome(
+                study=declared, rater=rater, stage=stage, done=done, practice=tuple(view for view, _ in views)
+            )
+        if stage != "rating":
+            return Welcome(study=declared, rater=rater, stage=stage, done=done, tries_left=CHECK_TRIES - failed)
+        pairs = self._room.next_pairs(rater=rater, study=study, count=at_hand, rng=rng, now=now)
+        if pairs:
+            return Welcome(study=declared, rater=rater, stage="rating", done=done, pairs=tuple(pairs))
+        end = self.finish(study, rater, now=now) if done else self._end(declared, "ended")
+        return Welcome(study=declared, rater=rater, stage="ended", done=done, end=end)
+
+    def consent(self, study: str, rater: int, *, now: datetime) -> None:
+        """The rater has read the declaration and goes on. Raises StageError when nothing was asked."""
+        self._require(study, rater, "consent")
+        self._ledger.take_step(self._study_id(study), rater, "consented", now=now)
+
+    def practise(
+        self,
+        study: str,
+        rater: int,
+        *,
+        pair: str,
+        choices: Mapping[str, Choice],
+        rng: np.random.Generator,
+        now: datetime,
+    ) -> Practised:
+        """Answer a practice pair; the last one of the study ends the practice. Raises StageError, UnknownPairError."""
+        declared = self._require(study, rater, "practice")
+        handed = self._room.practice_pairs(rater=rater, study=study, rng=rng, now=now)
+        place = next((n for n, (view, _) in enumerate(handed) if view.pair == pair), None)
+        if place is None:
+            raise UnknownPairError("There is no such practice pair. Load the page anew.")
+        right = _better_side(handed[place][1])
+        over = place == len(handed) - 1
+        if over:
+            self._ledger.take_step(self._study_id(study), rater, "practised", now=now)
+        good = bool(choices) and all(choice is right for choice in choices.values())
+        return Practised(good=good, feedback=declared.practice[place].feedback, over=over)
+
+    def answer_check(self, study: str, rater: int, answers: Sequence[int], *, now: datetime) -> bool:
+        """Whether all questions were answered right; the second failure ends the way. Raises StageError."""
+        declared, place = self._require(study, rater, "check"), self._study_id(study)
+        passed = list(answers) == [check.right for check in declared.checks]
+        self._ledger.take_step(place, rater, "passed" if passed else "failed", now=now)
+        failed = sum(step.step == "failed" for step in self._ledger.steps(place, rater))
+        if not passed and failed >= CHECK_TRIES:
+            self._ledger.take_step(place, rater, "screened_out", now=now)
+        return passed
+
+    def finish(self, study: str, rater: int, *, now: datetime) -> End:
+        """The rater has judged all pairs; what they take along. Again, it changes nothing."""
+        declared, place = self._room.study(study), self._study_id(study)
+        if not any(step.step == "finished" for step in self._ledger.steps(place, rater)):
+            self._ledger.take_step(place, rater, "finished", now=now)
+        return self._end(declared, "ended") or End(code="", redirect="")
+
+    def give_back(self, study: str, rater: int, *, now: datetime) -> None:
+        """The rater returned the crowd site's slot: somebody else may have it."""
+        self._ledger.take_step(self._study_id(study), rater, "returned", now=now)
+
+    def withdraw(self, study: str, rater: int, *, now: datetime) -> None:
+        """The rater takes consent back: no analysis counts them, and what identifies them is deleted."""
+        if not self._is_known(rater, study):
+            raise UnknownRaterError("You are not known here, so there is nothing to take back.")
+        place = self._study_id(study)
+        self._ledger.withdraw(place, rater, now=now)
+        self._ledger.take_step(place, rater, "returned", now=now)
+
+    def _require(self, study: str, rater: int, stage: Stage) -> Study:
+        declared = self._room.study(study)
+        if not self._is_known(rater, study):
+            raise UnknownRaterError("You are not known here. Load the page anew.")
+        steps = self._ledger.steps(self._study_id(study), rater)
+        found = stage_of(declared, steps, finished=False)
+        if found != stage:
+            raise StageError("This step is behind you or not open yet. Load the page anew.")
+        return declared
+
+    def _is_known(self, rater: int, study: str) -> bool:
+        try:
+            self._room.done(rater=rater, study=study)
+        except UnknownRaterError:
+            return False
+        return True
+
+    def _person(self, study: Study, arrival: Mapping[str, str]) -> str | None:
+        if study.crowd is not None:
+            id = arrival.get(study.crowd.id_parameter, "").strip()
+            if not 1 <= len(id) <= _LONGEST_PERSON:
+                raise NotInvitedError(
+                    f"This study takes raters from {study.crowd.site} only: open it by the site's own link."
+                )
+            return f"{study.crowd.site}:{id}"
+        if study.access == "link":
+            if self._check_link is None:
+                raise NotInvitedError("This study takes raters with a sign-up link, and this site checks none.")
+            return f"link:{self._check_link(arrival.get('link', ''), study.name)}"
+        return None
+
+    def _has_slot(self, study: Study, place: int, rater: int, now: datetime) -> bool:
+        crowd = study.crowd
+        if crowd is None:
+            return True
+        return self._ledger.take_slot(place, rater, slots=crowd.slots, minutes=crowd.minutes, now=now)
+
+    def _study_id(self, study: str) -> int:
+        place = self._ledger.newest_study(study)
+        assert place is not None, "the room knows the study"
+        return place.id
+
+    def _end(self, study: Study, stage: Stage) -> End | None:
+        crowd: Crowd | None = study.crowd
+        code = (
+            ""
+            if crowd is None
+            else {"ended": crowd.completion_code, "screened_out": crowd.screen_out_code}.get(stage, "")
+        )
+        if crowd is None or not code:
+            return None
+        return End(code=code, redirect=crowd.return_url.replace("{code}", code))
+
+
+def _better_side(pair: HandedPair) -> Choice:
+    return Choice.LEFT if pair.first_left else Choice.RIGHT
