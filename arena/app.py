@@ -57,6 +57,7 @@ def _build(settings: Settings) -> "FastAPI":
     from arena.images import ImageStore
     from arena.invitations import Invitations
     from arena.ledger.ledger import Ledger
+    from arena.pages.admin import admin_routes
     from arena.pages.dashboard import dashboard_page
     from arena.pages.gallery import gallery_routes
     from arena.pages.home import home_routes
@@ -64,6 +65,7 @@ def _build(settings: Settings) -> "FastAPI":
     from arena.pages.login import login_routes
     from arena.pages.rate import rating_page
     from arena.pages.shell import HEAD, house_theme
+    from arena.quality import Gates
     from arena.rate_limits import RateLimiter, RateLimits, Rates
     from arena.rating import RatingRoom
     from arena.reception import Reception
@@ -114,6 +116,16 @@ def _build(settings: Settings) -> "FastAPI":
         login_routes(doorkeeper, AccountCookie(secret, secure=settings.cookie_secure), limiter, addresses)
     )
     app.include_router(gallery_routes(ledger))
+    app.include_router(
+        admin_routes(
+            ledger,
+            quality=lambda record, raters: (
+                record.study.gates or Gates(),
+                ledger.quality_votes(f"{record.name}@{record.version}", raters=raters),
+            ),
+            clock=lambda: datetime.now(UTC),
+        )
+    )
     app.mount("/assets", StaticFiles(directory=ASSETS), name="assets")
     _serve_icons(app)
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from arena import cli_accounts
 from arena.cli_analysis import analyse
 from arena.cli_planning import plan, watch
 from prompts.console import AsJson, print_json, print_table, say
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Let people compare entrants: enter, open a study, serve, read the board.", no_args_is_help=True)
 study_app = typer.Typer(help="Open a study for votes, see what was declared, close it.", no_args_is_help=True)
 app.add_typer(study_app, name="study")
-for command in (analyse, plan, watch):
+app.add_typer(cli_accounts.app, name="account")
+for command in (analyse, plan, watch, cli_accounts.invite):
     app.command()(command)
 
 
@@ -89,6 +91,26 @@ def entrants(*, arena: Home = None, as_json: AsJson = False) -> None:
         say("Nobody is entered yet: canvas arena enter FOLDER_OR_HUB_ID")
         return
     print_table(["name", "sampler", "source"], ((one.name, one.sampler, one.source) for one in found))
+
+
+@study_app.command("check")
+def check_study(
+    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The declaration; arena/README.md shows one.")],
+    *,
+    arena: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say whether a study could open as its file declares it; nothing is changed."""
+    from arena.study_file import read_study_file
+
+    with _ledger(arena) as ledger:
+        study = read_study_file(file, ledger.prompt_set)
+        ledger.check_study(study)
+    comparisons = len(study.lines) * len(study.prompts) * len(study.seeds)
+    if as_json:
+        print_json({"name": study.name, "hash": study.hash, "lines": len(study.lines), "comparisons": comparisons})
+    else:
+        say(f"'{study.name}' could open: {comparisons:,} comparisons in {len(study.lines)} lines. Hash: {study.hash}")
 
 
 @study_app.command("open")
@@ -187,6 +209,32 @@ def close_study(name: StudyName, *, arena: Home = None, as_json: AsJson = False)
         print_json(_study_json(record))
     else:
         say(f"'{record.name}', version {record.version}, is closed. Its board: canvas arena board {record.name}")
+
+
+@app.command("returned")
+def returned_slot(
+    study: StudyName,
+    person: Annotated[
+        str, typer.Argument(metavar="ID", help="The crowd site's id of the rater, as it came with them.")
+    ],
+    *,
+    arena: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a crowd rater's slot to others: they returned it on the site, or ran out of time there."""
+    from arena.images import ImageStore
+    from arena.rating import RatingRoom
+    from arena.reception import Reception
+    from arena.settings import read_settings
+
+    settings = read_settings(home=arena)
+    with _ledger(arena) as ledger:
+        room = RatingRoom(ledger, ImageStore(settings.images_url), identity_secret=settings.signing_secret)
+        Reception(ledger, room).give_back_of(study, person, now=_now())
+    if as_json:
+        print_json({"study": study, "returned": True})
+    else:
+        say("The slot is free: the next rater of the site can have it.")
 
 
 @app.command()

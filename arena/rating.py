@@ -119,14 +119,20 @@ class RatingRoom:
         if person_key is not None and (simulated or not self._identity_secret):
             raise ValueError("A person's key needs the room's identity_secret, and belongs to no simulated rater.")
         self._open_study(study)
-        identity = None
-        if person_key is not None and self._identity_secret:
-            identity = hmac.new(self._identity_secret.encode(), person_key.encode(), hashlib.sha256).hexdigest()
+        identity = None if person_key is None else self._identity(person_key)
         while True:
             number = secrets.randbelow(_RATER_NUMBERS - 1) + 1
             rater = self._ledger.add_rater(number, simulated=simulated, identity=identity, now=now)
             if rater is not None:
                 return rater
+
+    def rater_of(self, person_key: str) -> int | None:
+        """The number of a person who came before; None for one who did not, or whose identity was deleted."""
+        return self._ledger.rater_of_identity(self._identity(person_key))
+
+    def _identity(self, person_key: str) -> str:
+        assert self._identity_secret, "people's keys are kept under a secret"
+        return hmac.new(self._identity_secret.encode(), person_key.encode(), hashlib.sha256).hexdigest()
 
     def done(self, *, rater: int, study: str) -> int:
         """How many pairs the rater judged in the study. Raises UnknownRaterError and as `study` does."""

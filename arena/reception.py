@@ -179,8 +179,17 @@ class Reception:
             self._ledger.take_step(place, rater, "finished", now=now)
         return self._end(declared, "ended") or End(code="", redirect="")
 
-    def give_back(self, study: str, rater: int, *, now: datetime) -> None:
-        """The rater returned the crowd site's slot: somebody else may have it."""
+    def give_back_of(self, study: str, person: str, *, now: datetime) -> None:
+        """The rater whom the crowd site knows by this id returned the slot: somebody else may have it.
+
+        Raises UnknownStudyError, StudyClosedError, NotInvitedError for a study without a crowd site, UnknownRaterError.
+        """
+        declared = self._room.study(study)
+        if declared.crowd is None:
+            raise NotInvitedError(f"The study '{declared.name}' has no crowd site, and so no slots.")
+        rater = self._room.rater_of(f"{declared.crowd.site}:{person.strip()}")
+        if rater is None:
+            raise UnknownRaterError(f"Nobody came to '{declared.name}' under this id, or it was deleted on request.")
         self._ledger.take_step(self._study_id(study), rater, "returned", now=now)
 
     def withdraw(self, study: str, rater: int, *, now: datetime) -> None:

@@ -185,6 +185,11 @@ class Ledger:
         """
         return self._write(lambda batch: studies.open_study(batch, study, now, new_version))
 
+    def check_study(self, study: Study) -> None:
+        """Raise what `open_study` would raise for what the ledger lacks; nothing is written."""
+        with self.reading() as connection:
+            studies.check_study(connection, study)
+
     def study(self, name: str) -> StudyRecord:
         """The study of this name. Raises UnknownStudyError."""
         with self.reading() as connection:
@@ -262,6 +267,11 @@ class Ledger:
     def add_rater(self, number: int, *, simulated: bool, identity: str | None, now: datetime) -> int | None:
         """The rater's number; that of the identity (a keyed hash) if it came before; None when the number is taken."""
         return self._write(lambda batch: voting.add_rater(batch, number, simulated, identity, now))
+
+    def rater_of_identity(self, identity: str) -> int | None:
+        """The rater behind a keyed hash; None where nobody is, or is any more."""
+        with self.reading() as connection:
+            return voting.rater_of_identity(connection, identity)
 
     def rater_is_simulated(self, number: int) -> bool | None:
         """Whether a program stands behind the rater; None for a number that nobody was given."""

@@ -58,7 +58,7 @@ def open_study(batch: Batch, study: Study, now: datetime, new_version: bool) -> 
             return latest
         if not new_version:
             raise _refusal(latest, study)
-    _check(batch.connection, study)
+    check_study(batch.connection, study)
     if latest is not None and latest.is_open:
         _close(batch, latest, "a new version was opened", now)
     version = 1 if latest is None else latest.version + 1
@@ -180,7 +180,11 @@ def _refusal(latest: StudyRecord, study: Study) -> StudyChangedError | StudyClos
     )
 
 
-def _check(connection: Connection, study: Study) -> None:
+def check_study(connection: Connection, study: Study) -> None:
+    """Whether the ledger has all that the declaration names.
+
+    Raises UnknownEntrantError, UnknownPromptSetError, MissingImagesError and ShapesDifferError.
+    """
     for name in study.entrants:
         entrant(connection, name)
     # A sample's prompts are those of a kept set, and their images are asked for below.

@@ -188,6 +188,11 @@ def add_rater(batch: Batch, number: int, simulated: bool, identity: str | None, 
     return number
 
 
+def rater_of_identity(connection: Connection, identity: str) -> int | None:
+    """The rater behind a keyed hash."""
+    return connection.execute(select(IDENTITIES.c.rater).where(IDENTITIES.c.key_hash == identity)).scalar()
+
+
 def rater_is_simulated(connection: Connection, number: int) -> bool | None:
     """Whether a program stands behind the rater; None for a number that nobody was given."""
     return connection.execute(select(RATERS.c.simulated).where(RATERS.c.number == number)).scalar()

@@ -62,10 +62,15 @@ class Fit:
         return self._named(self._with_reference(np.diag(self.estimate.model_covariance)) ** 0.5)
 
     def intervals(self) -> dict[str, tuple[float, float]]:
-        """95 % of every entrant but the reference: strength +- t * se, t on `df` degrees of freedom, one at a time."""
+        """95 % of every entrant but the reference: strength +- t * se, t on `df` degrees of freedom, one at a time.
+
+        Empty without spread, and where one rater gives so nearly all votes that t has no end.
+        """
         if self.df is None:
             return {}
         quantile = float(special.stdtrit(self.df, 1 - ALPHA / 2))
+        if not quantile < _NO_END:
+            return {}
         strengths, se = self.strengths(), self.se()
         return {
             name: (strengths[name] - quantile * se[name], strengths[name] + quantile * se[name])
@@ -221,6 +226,9 @@ def _scores(votes: VoteTable, found: Estimate, *, reference: int) -> Scores:
         values.append((votes.choice == Chosen.TIE) - shares.tie[first, second])
     return Scores(estimates=len(found.model_covariance), column=tuple(columns), value=tuple(values))
 
+
+# Beyond this, an interval says nothing that a reader could use.
+_NO_END = 1e100
 
 # The outcome as a number: half a win for A, half a win for B, a tie. Both-bad votes never come here.
 _AS_FIRST = np.array([0.5, -0.5, 0.0])

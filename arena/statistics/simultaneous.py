@@ -30,6 +30,8 @@ _WANTED_ERROR = 2.5e-4
 _COPIES = 8
 _MOST_NUMBERS = 3_000_000_000
 _BINS = 2_000
+# Beyond this, a quantile is no number that anybody could use.
+_NO_END = 1e100
 _SEED = 20_110_601
 
 
@@ -232,6 +234,9 @@ def _quantile(largest: Float64[np.ndarray, " directions"], dimensions: int, df: 
     high = 4.0
     while within(high) < 1 - ALPHA:
         high *= 2
+        if high > _NO_END:
+            # One rater gives nearly all votes: nothing is known of how raters differ, and no distance is enough.
+            return high
     return float(brentq(lambda q: within(q) - (1 - ALPHA), 0.5, high, xtol=1e-10))
 
 

