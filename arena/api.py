@@ -278,9 +278,12 @@ def research_routes(ledger: Ledger, images: ImageStore) -> APIRouter:
     router = APIRouter()
 
     @router.get("/api/board/{study}")
-    def board(study: str, raters: Literal["people", "simulated"]) -> JSONResponse:
+    def board(study: str, raters: Literal["people", "simulated"], question: str | None = None) -> JSONResponse:
         record = ledger.study(study)
-        value = board_from_votes(record.study, ledger.votes(study, raters=raters), raters)
+        quality = ledger.quality_votes(study, raters=raters)
+        value = board_from_votes(
+            record.study, ledger.votes(study, raters=raters), raters, question=question, quality=quality
+        )
         return JSONResponse(value.to_dict(), headers=_NOT_KEPT)
 
     @router.get("/gallery/image/{number}")

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from arena.canonical import canonical_json
+from arena.quality import GATES_VERSION, QualityVote, excluded_raters, judge_raters, with_and_without
 from arena.statistics.against_reference import METHOD_VERSION, EntrantResult, compare_with_reference
 from arena.statistics.position import PositionTest, position_test
-from arena.statistics.votes import from_records
+from arena.statistics.votes import VoteTable, from_records
 from arena.study import Study
 from arena.votes import VoteRecord
 from prompts.errors import CanvasError, quoted
@@ -29,9 +30,32 @@ class ForeignVoteError(CanvasError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gated:
+    """The same board without the raters who failed a declared gate; `excluded` is how many they are."""
+
+    gates_version: str
+    excluded: int
+    votes: int
+    raters: int
+    rows: tuple[EntrantResult, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            "gates_version": self.gates_version,
+            "excluded_raters": self.excluded,
+            "votes": self.votes,
+            "raters": self.raters,
+            "entrants": {row.entrant: row.to_dict() for row in self.rows},
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
     """A study's result. `votes` counts every effective vote, both-bad ones too; `rows` follow the declaration.
 
+    `gated` shows it once more without the raters who failed a gate, where the study declares gates: nobody is left out
+    unseen, and nobody's votes are deleted.
     `delta` and `question` were declared before the first vote; `study_hash` is the declaration's. The verdicts are on
     the half-tie rate.
     """
@@ -50,6 +74,7 @@ class Board:
     prompts: int
     rows: tuple[EntrantResult, ...]
     position: PositionTest
+    gated: Gated | None = None
 
     @property
     def is_simulated(self) -> bool:
@@ -75,6 +100,7 @@ class Board:
             "prompts": self.prompts,
             "entrants": {row.entrant: row.to_dict() for row in self.rows},
             "position": self.position.to_dict(),
+            "with_gates": None if self.gated is None else self.gated.to_dict(),
         }
 
     def to_json(self) -> str:
@@ -83,11 +109,17 @@ class Board:
 
 
 def board_from_votes(
-    study: Study, votes: Sequence[VoteRecord], raters_kind: RatersKind, question: str | None = None
+    study: Study,
+    votes: Sequence[VoteRecord],
+    raters_kind: RatersKind,
+    *,
+    question: str | None = None,
+    quality: Sequence[QualityVote] = (),
 ) -> Board:
     """The board of `votes`, which are all of this study and all of `raters_kind`; no votes make an empty board.
 
-    It is on the study's first question, or on the one whose key is `question`.
+    It is on the study's first question, or on the one whose key is `question`. `quality` are the same raters' votes as
+    the study's gates read them.
 
     Raises MixedVotesError for a vote of the other kind, ForeignVoteError for one of another study, question or pair,
     and UnusableVotesError for a vote that comes twice.
@@ -98,7 +130,8 @@ def board_from_votes(
         raise ForeignVoteError(f"The study '{study.name}' asks no {quoted(key)}, but {', '.join(asked)}.")
     for vote in votes:
         _check(vote, study, raters_kind)
-    table = from_records([vote for vote in votes if vote.question == key])
+    answers = [vote for vote in votes if vote.question == key]
+    table = from_records(answers)
     return Board(
         method_version=METHOD_VERSION,
         study=study.name,
@@ -112,10 +145,28 @@ def board_from_votes(
         votes=len(table),
         raters=len(table.raters),
         prompts=len(table.prompts),
-        rows=compare_with_reference(
-            table, reference=study.reference, entrants=study.candidates, delta=study.delta, ties="half"
-        ),
+        rows=_rows(study, table),
         position=position_test(table),
+        gated=None
+        if study.gates is None
+        else _gated(study, answers, excluded_raters(judge_raters(quality, study.gates))),
+    )
+
+
+def _gated(study: Study, answers: Sequence[VoteRecord], excluded: frozenset[int]) -> Gated:
+    table = from_records(with_and_without(answers, excluded).with_gates)
+    return Gated(
+        gates_version=GATES_VERSION,
+        excluded=len(excluded),
+        votes=len(table),
+        raters=len(table.raters),
+        rows=_rows(study, table),
+    )
+
+
+def _rows(study: Study, table: VoteTable) -> tuple[EntrantResult, ...]:
+    return compare_with_reference(
+        table, reference=study.reference, entrants=study.candidates, delta=study.delta, ties="half"
     )
 
 

@@ -258,14 +258,23 @@ def serve(
 
 
 @app.command()
-def board(study: StudyName, *, raters: OneKind = "people", arena: Home = None, as_json: AsJson = False) -> None:
+def board(
+    study: StudyName,
+    *,
+    raters: OneKind = "people",
+    question: Annotated[str | None, typer.Option(metavar="KEY", help="Which question; the study's first.")] = None,
+    arena: Home = None,
+    as_json: AsJson = False,
+) -> None:
     """Show each entrant's preference rate against the reference, its interval and its verdict."""
     from arena.board import board_from_votes
 
     with _ledger(arena) as ledger:
         record = ledger.study(study)
-        votes = ledger.votes(f"{record.name}@{record.version}", raters=raters)
-    result = board_from_votes(record.study, votes, raters)
+        version = f"{record.name}@{record.version}"
+        votes = ledger.votes(version, raters=raters)
+        quality = ledger.quality_votes(version, raters=raters)
+    result = board_from_votes(record.study, votes, raters, question=question, quality=quality)
     if as_json:
         print_json(result.to_dict())
         return
@@ -276,6 +285,15 @@ def board(study: StudyName, *, raters: OneKind = "people", arena: Home = None, a
         ["entrant", "rate", "95% interval", "votes", "raters", "verdict"],
         (_board_row(row) for row in result.rows),
     )
+    if result.gated is not None:
+        gated = result.gated
+        typer.echo(
+            f"Without the {gated.excluded:,} {voted} who failed a gate: {gated.votes:,} votes of {gated.raters:,}"
+        )
+        print_table(
+            ["entrant", "rate", "95% interval", "votes", "raters", "verdict"],
+            (_board_row(row) for row in gated.rows),
+        )
 
 
 @app.command()

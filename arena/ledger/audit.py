@@ -6,10 +6,12 @@ Boards read the rows, which is quick; the chain protects the events. This is the
 import json
 from collections.abc import Sequence
 from dataclasses import fields
+from itertools import zip_longest
 
 from arena.ledger.errors import BrokenChainError
 from arena.ledger.events import CLOSED, OPENED
 from arena.ledger.records import Event, StudyRecord
+from arena.quality import QualityVote
 from arena.votes import VoteRecord
 
 
@@ -48,4 +50,15 @@ def check_votes(from_events: Sequence[VoteRecord], from_rows: Sequence[VoteRecor
             ]
             raise BrokenChainError(
                 f"Vote {vote_id} differs from its event in {', '.join(differing)}. Its row was altered; restore it."
+            )
+
+
+def check_quality(from_events: Sequence[QualityVote], from_rows: Sequence[QualityVote]) -> None:
+    """Raises BrokenChainError where what the gates read from the rows is not what the events say."""
+    for said, kept in zip_longest(from_events, from_rows):
+        if said != kept:
+            found = said or kept
+            assert found is not None, "two that differ are not both missing"
+            raise BrokenChainError(
+                f"A vote on pair {found.pair}, a repeat or a gold pair, differs from its event. Restore its row."
             )

@@ -13,8 +13,10 @@ from typing import Any
 
 from arena.canonical import utc_text
 from arena.ledger.records import Event
+from arena.quality import QualityVote, mirrored
 from arena.study import Study
 from arena.votes import Choice, VoteRecord
+from prompts.prompt import Prompt
 
 OPENED = "opened"
 VOTE = "vote"
@@ -173,6 +175,66 @@ def votes_from_events(events: Iterable[Event]) -> list[VoteRecord]:
             case _:
                 pass
     return [_record(content, texts) for _, content in sorted(effective.items()) if content["rater"] not in withdrawn]
+
+
+def quality_votes_from_events(events: Iterable[Event]) -> list[QualityVote]:
+    """The effective votes as gates read them, by vote id: what `Ledger.quality_votes` reads from the rows."""
+    effective: dict[int, dict[str, Any]] = {}
+    latest: dict[tuple[int, str], dict[str, Any]] = {}
+    withdrawn: set[int] = set()
+    gold: dict[tuple[str, str, str, int], bool] = {}
+    better: set[tuple[str, str, str, int]] = set()
+    for event in events:
+        content = json.loads(event.body)
+        if event.kind == OPENED:
+            study = Study.from_dict(content["declaration"])
+            gold = {
+                (pair.better, pair.worse, Prompt(text=pair.prompt).id, pair.seed): pair.attention for pair in study.gold
+            }
+            better = set(gold)
+        elif event.kind == VOTE:
+            effective[content["vote"]] = content
+            latest[content["pair"], content["question"]] = content
+        elif event.kind == UNDO:
+            undone = effective.pop(content["vote"], None)
+            if undone is not None:
+                latest.pop((undone["pair"], undone["question"]), None)
+        elif event.kind == WITHDRAWN:
+            withdrawn.add(content["rater"])
+    return [
+        _quality(content, latest, gold, left_is_better=_ends(content, "left", "right") in better)
+        for _, content in sorted(effective.items())
+        if content["rater"] not in withdrawn and content.get("pair_kind", "study") != "practice"
+    ]
+
+
+def _ends(content: dict[str, Any], first: str, second: str) -> tuple[str, str, str, int]:
+    return content[first], content[second], content["prompt"], content["seed"]
+
+
+def _quality(
+    content: dict[str, Any],
+    latest: dict[tuple[int, str], dict[str, Any]],
+    gold: dict[tuple[str, str, str, int], bool],
+    *,
+    left_is_better: bool,
+) -> QualityVote:
+    kind = content.get("pair_kind", "study")
+    earlier = latest.get((content["repeats"], content["question"])) if content["repeats"] is not None else None
+    is_gold = kind == "gold"
+    known = _ends(content, "left", "right") if left_is_better else _ends(content, "right", "left")
+    return QualityVote(
+        rater=content["rater"],
+        pair=content["pair"],
+        pair_kind=kind,
+        question=content["question"],
+        choice=Choice(content["choice"]),
+        latency_ms=content["latency_ms"],
+        cast_at=datetime.fromisoformat(content["at"]),
+        first_choice=None if earlier is None else mirrored(Choice(earlier["choice"])),
+        right_answer=(Choice.LEFT if left_is_better else Choice.RIGHT) if is_gold else None,
+        attention=is_gold and gold.get(known, False),
+    )
 
 
 def _record(content: dict[str, Any], texts: dict[str, str]) -> VoteRecord:

@@ -17,11 +17,11 @@ from sqlalchemy import Connection, Engine
 
 from arena.images import StoredImage
 from arena.ledger import entrants, galleries, readings, studies, voting
-from arena.ledger.audit import check_declaration, check_votes
+from arena.ledger.audit import check_declaration, check_quality, check_votes
 from arena.ledger.chain import Head, verify
 from arena.ledger.engine import database_url, open_engine, readers
 from arena.ledger.errors import BrokenChainError
-from arena.ledger.events import votes_from_events
+from arena.ledger.events import quality_votes_from_events, votes_from_events
 from arena.ledger.readings import Raters
 from arena.ledger.records import Entrant, Event, GeneratedImage, Score, StudyRecord, Wanted
 from arena.ledger.schema import migrate
@@ -232,6 +232,7 @@ class Ledger:
                 head = verify(events, head=studies.head(connection, record.id), noted=noted)
                 check_declaration(events, record)
                 check_votes(votes_from_events(events), readings.votes(connection, record, "all"))
+                check_quality(quality_votes_from_events(events), readings.quality_votes(connection, record, "all"))
             except (ValueError, KeyError, TypeError) as error:
                 raise BrokenChainError(
                     f"The rows of '{study}' cannot be read ({error}): they were altered. Restore them from a copy."

@@ -74,7 +74,9 @@ class Boards:
         newest = max((vote.vote_id for vote in votes), default=0)
         measured = ",".join(f"{score.entrant}:{score.metric}:{score.value}" for score in scores)
         return View(
-            board=board_from_votes(record.study, votes, raters),
+            board=board_from_votes(
+                record.study, votes, raters, quality=self._ledger.quality_votes(study, raters=raters)
+            ),
             record=record,
             scores=scores,
             mark=f"{study} {raters} {len(votes)} {newest} {record.is_open} {measured}",

@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from arena.study_parts import Check, Crowd, KnownPair, Question
 from prompts.prompt import Prompt, PromptSet
 
 pytestmark = pytest.mark.browser
 
 VOTING = ".rate[data-phase=voting]"
 SETTLED_MS = 350  # the page takes no choice in the first 300 ms of a pair
+# Two of the entrants that the site's studies are about.
+BETTER, WORSE = "zebra-candidate", "aardvark-reference"
 PAIR_ADDRESSES = "[...document.querySelectorAll('.pair img')].map(image => image.src)"
 
 
@@ -294,6 +297,100 @@ def test_an_address_without_a_study_says_what_to_do(site: Any, visit: Any, addre
 
     assert found.page.inner_text(".card h1") in ("No pairs here", "Which study?")
     assert found.page.is_visible(".card .home")
+
+
+def test_a_crowd_rater_walks_the_whole_way_from_consent_to_the_code(site: Any, visit: Any) -> None:
+    study = site.open_study(
+        "whole-road",
+        question="",
+        questions=(
+            Question(key="quality", text="Which is of better quality?"),
+            Question(key="alignment", text="Which fits the prompt better?"),
+        ),
+        consent="I take part.",
+        instructions="Look at both images.",
+        practice=(
+            KnownPair(prompt="thing number 0 on a plain table", better=BETTER, worse=WORSE, feedback="That is zebra."),
+        ),
+        checks=(Check(text="What do you compare?", answers=("Prompts", "Images"), right=1),),
+        crowd=Crowd(site="prolific", slots=3, completion_code="DONE1", return_url="https://crowd.example/?cc={code}"),
+        votes_per_rater=2,
+    )
+    found = visit(f"{site.address}/rate/?study={study}&PROLIFIC_PID=person-1")
+    page = found.page
+    page.click(".agree")
+    ready(page)
+    assert page.inner_text(".practising") == "Practice 1 of 1: does not count"
+    page.keyboard.press("1")
+    page.keyboard.press("1")
+    page.wait_for_selector(".rate[data-phase=feedback]")
+    assert page.inner_text(".why") == "That is zebra."
+    page.keyboard.press("Enter")
+    page.check(".check [value='0']")
+    page.click(".check [type=submit]")
+    page.wait_for_selector(".fault:not([hidden])")
+    page.check(".check [value='1']")
+    page.click(".check [type=submit]")
+    for _ in range(2):
+        ready(page)
+        page.keyboard.press("1")
+        page.keyboard.press("2")
+
+    page.wait_for_selector(".rate[data-phase=ended]")
+
+    assert page.inner_text(".code") == "DONE1"
+    assert page.get_attribute(".redirect", "href") == "https://crowd.example/?cc=DONE1"
+    assert found.errors == []
+    page.reload()
+    page.wait_for_selector(".rate[data-phase=ended]")
+    assert page.inner_text(".code") == "DONE1"
+
+
+def test_failing_the_check_twice_ends_with_the_screen_out_code(site: Any, visit: Any) -> None:
+    study = site.open_study(
+        "screened",
+        checks=(Check(text="What do you compare?", answers=("Prompts", "Images"), right=1),),
+        crowd=Crowd(site="prolific", slots=3, completion_code="DONE1", screen_out_code="OUT1"),
+    )
+    page = visit(f"{site.address}/rate/?study={study}&PROLIFIC_PID=person-2").page
+
+    for selector in (".fault:not([hidden])", ".rate[data-phase=screened_out]"):
+        page.check(".check [value='0']")
+        page.click(".check [type=submit]")
+        page.wait_for_selector(selector)
+
+    assert page.inner_text(".code") == "OUT1"
+
+
+def test_a_skipped_pair_is_replaced_by_another_and_counts_nothing(site: Any, rate: Any) -> None:
+    found = rate(site.open_study("skipped"))
+    page = found.page
+    before = page.evaluate(PAIR_ADDRESSES)
+
+    page.keyboard.press("s")
+    page.keyboard.press("Enter")
+    page.wait_for_function(f"({PAIR_ADDRESSES})[0] !== '{before[0]}'")
+    ready(page)
+    page.keyboard.press("1")
+
+    wait_for_votes(site, "skipped", 1)
+    page.wait_for_function("document.querySelector('.count').textContent === '1 of 5'")
+    page.reload()
+    ready(page)
+    assert before[0] not in page.evaluate(PAIR_ADDRESSES)
+
+
+def test_withdrawing_consent_takes_the_votes_out(site: Any, rate: Any) -> None:
+    found = rate(site.open_study("withdrawn"))
+    page = found.page
+    page.keyboard.press("1")
+    wait_for_votes(site, "withdrawn", 1)
+
+    page.click(".leave")
+    page.click("dialog.withdraw [type=submit]")
+
+    page.wait_for_selector(".rate[data-phase=withdrawn]")
+    wait_for_votes(site, "withdrawn", 0)
 
 
 def test_a_prompt_with_script_tags_is_shown_as_text(site: Any, rate: Any) -> None:
