@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from arena.cookies import RaterCookie
+    from arena.doors import Doorkeeper
+
 #: Bodies of Gradio's own requests; our routes take far less.
 _GRADIO_FILE_LIMIT = "1kb"
 _START_S = 120
@@ -49,11 +52,8 @@ def _build(settings: Settings) -> "FastAPI":
     from fastapi import FastAPI
     from starlette.staticfiles import StaticFiles
 
-    from arena.addresses import Addresses, read_networks
     from arena.api import answer_errors, rating_routes, research_routes
-    from arena.cookies import AccountCookie, RaterCookie
-    from arena.doors import Doors, make_doorkeeper
-    from arena.guard import LIVE_PAGE, STILL_PAGE, Guard
+    from arena.cookies import RaterCookie
     from arena.images import ImageStore
     from arena.invitations import Invitations
     from arena.ledger.ledger import Ledger
@@ -62,25 +62,14 @@ def _build(settings: Settings) -> "FastAPI":
     from arena.pages.gallery import gallery_routes
     from arena.pages.home import home_routes
     from arena.pages.html import ASSETS
-    from arena.pages.login import login_routes
     from arena.pages.rate import rating_page
     from arena.pages.shell import HEAD, house_theme
     from arena.quality import Gates
-    from arena.rate_limits import RateLimiter, RateLimits, Rates
     from arena.rating import RatingRoom
     from arena.reception import Reception
 
     secret = settings.signing_secret
-    addresses = Addresses(read_networks(settings.trusted_proxies))
-    doorkeeper = make_doorkeeper(settings, addresses, secret)
     rater_cookie = RaterCookie(secret, secure=settings.cookie_secure)
-    rates = Rates(
-        per_rater=settings.rate_per_rater,
-        per_address=settings.rate_per_address,
-        joins=settings.rate_joins,
-        logins=settings.rate_logins,
-    )
-    limiter = RateLimiter(rates if settings.rate_limits else None)
     ledger = Ledger.open(settings.database_url)
     images = ImageStore(settings.images_url)
     room = RatingRoom(ledger, images, identity_secret=secret)
@@ -91,14 +80,7 @@ def _build(settings: Settings) -> "FastAPI":
         ledger.close()
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=life)
-    # The last one added is the first to see a request: paths, then how often, then who.
-    app.add_middleware(Doors, doorkeeper=doorkeeper)
-    app.add_middleware(RateLimits, limiter=limiter, addresses=addresses, cookie=rater_cookie)
-    app.add_middleware(
-        Guard,
-        mounts={"/rate": STILL_PAGE, "/dashboard": LIVE_PAGE},
-        ours={"/rate/api/": "POST", "/rate/image/": "GET"},
-    )
+    doorkeeper = _post_guards(app, settings, secret, rater_cookie)
     answer_errors(app)
     _answer_missing(app)
     app.include_router(
@@ -112,9 +94,6 @@ def _build(settings: Settings) -> "FastAPI":
     )
     app.include_router(research_routes(ledger, images))
     app.include_router(home_routes(ledger, doorkeeper))
-    app.include_router(
-        login_routes(doorkeeper, AccountCookie(secret, secure=settings.cookie_secure), limiter, addresses)
-    )
     app.include_router(gallery_routes(ledger))
     app.include_router(
         admin_routes(
@@ -149,6 +128,37 @@ def _build(settings: Settings) -> "FastAPI":
             enable_monitoring=False,
         )
     return app
+
+
+def _post_guards(app: "FastAPI", settings: Settings, secret: str, rater_cookie: "RaterCookie") -> "Doorkeeper":
+    """What stands before every route, and the login that opens some: paths, then how often, then who."""
+    from arena.addresses import Addresses, read_networks
+    from arena.cookies import AccountCookie
+    from arena.doors import Doors, make_doorkeeper
+    from arena.guard import LIVE_PAGE, STILL_PAGE, Guard
+    from arena.pages.login import login_routes
+    from arena.rate_limits import RateLimiter, RateLimits, Rates
+
+    addresses = Addresses(read_networks(settings.trusted_proxies))
+    doorkeeper = make_doorkeeper(settings, addresses, secret)
+    rates = Rates(
+        per_rater=settings.rate_per_rater,
+        per_address=settings.rate_per_address,
+        joins=settings.rate_joins,
+        logins=settings.rate_logins,
+    )
+    limiter = RateLimiter(rates if settings.rate_limits else None)
+    # The last one added is the first to see a request.
+    app.add_middleware(Doors, doorkeeper=doorkeeper)
+    app.add_middleware(RateLimits, limiter=limiter, addresses=addresses, cookie=rater_cookie)
+    app.add_middleware(
+        Guard,
+        mounts={"/rate": STILL_PAGE, "/dashboard": LIVE_PAGE},
+        ours={"/rate/api/": "POST", "/rate/image/": "GET"},
+    )
+    account_cookie = AccountCookie(secret, secure=settings.cookie_secure)
+    app.include_router(login_routes(doorkeeper, account_cookie, limiter, addresses))
+    return doorkeeper
 
 
 def serve(settings: Settings, on_ready: Callable[[str], None] | None = None) -> None:

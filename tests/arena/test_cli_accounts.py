@@ -1,6 +1,5 @@
 """`canvas arena account` and `invite`: passwords never on the command line, and links that the site takes."""
 
-import io
 import json
 import os
 import pty
@@ -43,9 +42,7 @@ class Cli:
         self.accounts = AccountsFile(home / "accounts.json")
 
     def __call__(self, *words: str, typed: str = "") -> Any:
-        result = CliRunner().invoke(
-            commands, [*words, "--arena", str(self.home)], catch_exceptions=False, input=io.BytesIO(typed.encode())
-        )
+        result = CliRunner().invoke(commands, [*words, "--arena", str(self.home)], catch_exceptions=False, input=typed)
         assert result.exit_code == 0, result.output
         return result
 
@@ -90,9 +87,9 @@ def test_at_a_terminal_the_password_is_asked_for_twice_without_echo(cli: Cli) ->
     ours, theirs = pty.openpty()
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True) as asking:
         os.close(theirs)
-        seen = read_until(ours, b"Password:")
+        seen = read_until(ours, b"Password: ")
         os.write(ours, f"{PASSWORD}\n".encode())
-        seen += read_until(ours, b"The same again:")
+        seen += read_until(ours, b"The same again: ")
         os.write(ours, f"{PASSWORD}\n".encode())
         seen += read_until(ours, b"may log in as admin")
         asking.wait(timeout=30)
@@ -104,6 +101,7 @@ def test_at_a_terminal_the_password_is_asked_for_twice_without_echo(cli: Cli) ->
 
 
 def read_until(terminal: int, words: bytes) -> bytes:
+    """What the terminal shows until these words. The blank behind a prompt comes when the echo is off."""
     seen = b""
     while words not in seen:
         seen += os.read(terminal, 4096)

@@ -82,7 +82,7 @@ def test_each_setting_of_the_doors_that_cannot_be_is_named(
 def test_a_proxys_header_needs_a_trusted_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ARENA_PROXY_USER_HEADER", "X-Remote-User")
 
-    with pytest.raises(SettingsError, match="ARENA_PROXY_USER_HEADER .* ARENA_TRUSTED_PROXIES has to name the proxy"):
+    with pytest.raises(SettingsError, match=r"ARENA_PROXY_USER_HEADER .* ARENA_TRUSTED_PROXIES has to name the proxy"):
         read_settings()
     monkeypatch.setenv("ARENA_TRUSTED_PROXIES", "10.0.0.0/8")
 

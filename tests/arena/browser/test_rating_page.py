@@ -210,7 +210,7 @@ def test_a_vote_cast_while_the_connection_is_lost_is_sent_once_it_is_back(site: 
 
 def test_a_vote_whose_answer_was_lost_counts_once(site: Any, rate: Any) -> None:
     found = rate(site.open_study("lost-answer"))
-    lost = []
+    lost: list[int] = []
 
     def lose_the_first(route: Any) -> None:
         if lost:
@@ -259,6 +259,8 @@ def test_a_vote_on_a_pair_that_another_tab_decided_lets_the_page_go_on(site: Any
     ready(found.page)
     assert found.page.inner_text(".count") == "1 of 5"
     assert [vote.choice.value for vote in site.ledger.votes("two-tabs", raters="people")] == ["left"]
+    found.page.keyboard.press("2")
+    assert found.page.inner_text(".notice .text") == "", "a new choice clears what was said about the last"
 
 
 def test_a_refused_vote_does_not_take_the_votes_behind_it_along(site: Any, rate: Any) -> None:

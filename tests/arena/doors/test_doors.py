@@ -194,7 +194,7 @@ def test_a_changed_role_counts_at_once(closed_site: Any) -> None:
     closed_site.accounts.add(replace(closed_site.accounts.find("risen"), role=Role.ADMIN), replace=True)
 
     assert before == 403
-    assert client.get("/admin").status_code == 404
+    assert client.get("/admin").status_code not in (401, 403)
 
 
 @pytest.mark.parametrize("value", ["", "x", "WyJhZGFtIiwiIl0.aaaa.bbbb"])
@@ -391,9 +391,10 @@ def proxied(open_site: Any) -> Any:
 def test_a_trusted_proxy_says_who_it_is(proxied: Any) -> None:
     proxy = proxied.visit("127.0.0.99")
 
-    answers = {name: proxy.get("/admin", headers={"x-remote-user": name}).status_code for name in ("Petra", "adam")}
+    researcher, admin = (proxy.get("/admin", headers={"x-remote-user": name}).status_code for name in ("Petra", "adam"))
 
-    assert answers == {"Petra": 403, "adam": 404}
+    assert researcher == 403
+    assert admin not in (401, 403)
     assert "log out there" in proxy.get("/login", headers={"x-remote-user": "petra"}).text
 
 

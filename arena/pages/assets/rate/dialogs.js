@@ -46,6 +46,7 @@ async function withdraw(event) {
   current = null;
   upcoming = [];
   last = null;
+  end = null;
   stage = "withdrawn";
   showCard("loading", { title: text("loading.title") });
   try {

@@ -161,6 +161,7 @@ function choose(question, choice) {
     notice(text("rating.quick"), { forMs: QUICK_MS });
     return;
   }
+  if ($(".retry").hidden) notice(""); // what it said is read by now
   answers[question] = choice;
   markAnswers();
   flash(question, choice);
