@@ -84,6 +84,8 @@ def analyse(
     from arena.statistics.analysis import PARTS, reference_of
     from arena.statistics.analysis import analyse as analyse_votes
 
+    if reference is not None and not reference.strip():
+        raise UnknownEntrantError("The reference has no name. Say --reference NAME, or leave it out.")
     source = _read(votes, raters=raters, question=question, arena=arena)
     for note in source.notes:
         say(printable(note))
@@ -160,14 +162,21 @@ def _read_study(
                 raise CanvasError(f"The arena in {arena} {found}: canvas arena analyse STUDY --arena {arena}")
             name = studies[0]
         record = ledger.study(name)
-        records = ledger.votes(f"{record.name}@{record.version}", raters=raters)
+        version = f"{record.name}@{record.version}"
+        records = ledger.votes(version, raters=raters)
+        others: Literal["people", "simulated"] = "people" if raters == "simulated" else "simulated"
+        elsewhere = 0 if records else len(ledger.votes(version, raters=others))
     study = record.study
     asked = [one.key for one in study.asked]
     key = question or asked[0]
     if key not in asked:
         raise UnknownQuestionError(f"The study '{study.name}' asks no {quoted(key)}, but {', '.join(asked)}.")
-    notes = () if len(asked) == 1 else (f"Votes on the question '{key}'; the study also asks {', '.join(asked)}.",)
+    notes: tuple[str, ...] = (
+        () if len(asked) == 1 else (f"Votes on the question '{key}'; the study also asks {', '.join(asked)}.",)
+    )
     records = [one for one in records if one.question == key]
+    if elsewhere:
+        notes += (f"No votes of this kind; there are {elsewhere:,} of the other: --raters {others}.",)
     challenges = {prompt.id: prompt.challenge for prompt in study.prompts.prompts}
     return _Source(
         table=from_records(records, challenges),
@@ -189,6 +198,8 @@ def _cut(source: _Source, only: list[str] | None, reference: str | None) -> "tup
     for name in sorted(wanted - known):
         raise UnknownEntrantError(f"No vote knows {quoted(name)}. The votes are on {', '.join(sorted(known))[:400]}.")
     table = source.table.only_models(tuple(name for name in source.table.models if name in wanted))
+    if len(table.models) < 2:
+        raise UnknownEntrantError("Only one model is left to compare with --only. Name two or more.")
     return table, None if source.entrants is None else [one for one in source.entrants if one in wanted]
 
 
@@ -229,7 +240,8 @@ def _bootstrap_json(drawn: "RaterBootstrap", resamples: int, seed: int) -> dict[
 
 def _show(found: "Analysis", source: _Source) -> None:
     whose = "simulated raters" if source.is_simulated else "raters"
-    raters = f"an unknown number of {whose}" if found.raters is None else f"{found.raters:,} {whose}"
+    unknown = "no" if not found.votes else "an unknown number of"
+    raters = f"{unknown} {whose}" if found.raters is None else f"{found.raters:,} {whose}"
     on_prompts = "" if found.prompts is None else f" on {found.prompts:,} prompts"
     estimand = "ties count as half" if found.ties == "half" else "ties are dropped"
     typer.echo(
@@ -341,7 +353,7 @@ def _show_raters(found: "Analysis") -> None:
 def _agreement(found: "Analysis") -> str:
     agreement = found.agreement
     if agreement.alpha is None:
-        return "Agreement: none to measure. " + " ".join(gap.reason for gap in agreement.missing)
+        return "Agreement: none to measure. " + " ".join(dict.fromkeys(gap.reason for gap in agreement.missing))
     return (
         f"Agreement: Krippendorff's alpha {agreement.alpha:.3f} over {agreement.units:,} comparisons "
         "that several raters judged (descriptive only)."

@@ -488,8 +488,12 @@ def main(words: Sequence[str] | None = None) -> int:
         return 2
     series = default_series(options.interval) if design is None else series_of(design, options.interval)
     repeats = [options.repeats] * len(series) if options.repeats else affordable(series, quick=options.quick)
-    figures = measure_all(series, repeats, seed=options.seed, workers=options.workers) + exact_figures(EXACT_VOTES)
-    ok = all(figure.ok is not False for figure in figures)
+    measured = measure_all(series, repeats, seed=options.seed, workers=options.workers)
+    figures = measured + exact_figures(EXACT_VOTES)
+    # A design in which nothing with a band could be measured has not shown that any band holds.
+    ok = all(figure.ok is not False for figure in figures) and any(
+        figure.ok is not None for figure in measured if figure.low is not None
+    )
     if options.json:
         print_json(
             {

@@ -116,7 +116,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     from arena.settings import Settings
 
     home = tmp_path_factory.mktemp("site")
-    settings = Settings(home=home)
+    # A whole suite comes from one address.
+    settings = Settings(home=home, rate_limits=False)
     images = ImageStore(settings.images_url)
     with Ledger.open(settings.database_url) as ledger:
         for name in ENTRANTS:

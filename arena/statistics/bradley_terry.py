@@ -185,12 +185,17 @@ def _fit(table: VoteTable, *, reference: str, ties: bool, side: bool, clustered:
         return replace(shell, missing=(gap,))
     clusters = TwoWayClusters(votes.rater, votes.prompt)
     scores = _scores(votes, found, reference=table.models.index(reference))
-    return replace(
-        shell,
-        raters=clusters.raters,
-        covariance=two_way_covariance(scores, clusters, found.model_covariance),
-        df=clusters.df,
-    )
+    covariance = two_way_covariance(scores, clusters, found.model_covariance)
+    still = np.diag(covariance.by_vote) <= 0
+    if still.any():
+        others = [name for name in table.models if name != reference]
+        names = [name for name, alike in zip(others, still, strict=False) if alike]
+        reason = (
+            f"The votes on {', '.join(names) or 'the entrants'} do not stray at all, so their spread cannot be seen."
+        )
+        gap = NotEstimable(what="standard error", obstacle=Obstacle.ALL_VOTES_ALIKE, reason=reason)
+        return replace(shell, missing=(gap,))
+    return replace(shell, raters=clusters.raters, covariance=covariance, df=clusters.df)
 
 
 def why_not_clustered(votes: VoteTable, *, estimates: int) -> NotEstimable | None:

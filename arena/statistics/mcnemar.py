@@ -48,8 +48,8 @@ class SameJudges:
             )
             for value in (1.0, 0.0)
         )
-        self._differ = (self._won.T @ self._lost).tocsr()
-        self._agree = (self._won.T @ self._won + self._lost.T @ self._lost).tocsr()
+        self._differ = (self._won.T @ self._lost).toarray()
+        self._agree = (self._won.T @ self._won + self._lost.T @ self._lost).toarray()
 
     def compare(self, a: int, b: int) -> McNemar | None:
         """The test of entrants number a and b; None where nobody judged both, decisively, on one prompt."""

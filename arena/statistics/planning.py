@@ -27,7 +27,12 @@ POWER = 0.8
 RATER_SD = 0.10
 # With more degrees of freedom Student's t changes no more that a plan could notice.
 _MANY = 1e6
-_MOST = 10**15
+_MOST = 10**13
+
+
+# Differences and margins that are finer than this, in preference rate, nobody plans for.
+FINEST = 1e-5
+MOST_DESIGN_EFFECT = 10_000
 
 
 class PlanningError(CanvasError):
@@ -53,7 +58,11 @@ def votes_for_equivalence(delta: float, *, rate: float = 0.5, power: float = POW
     (857, 1715)
     """
     check_margin(delta)
-    assert abs(rate - 0.5) < delta, "no number of votes shows a rate to lie within a margin that it oversteps"
+    if rate == 0.5:
+        # Both sides of the margin are equally far, so that the power has an inverse.
+        spread = 0.5 * (special.ndtri(1 - ALPHA) + special.ndtri(1 - (1 - power) / 2))
+        return ceil(float(spread / delta) ** 2)
+    assert _lies_within(rate, delta), "no number of votes shows a rate to lie within a margin that it oversteps"
     return _fewest(lambda votes: power_of_equivalence(votes, delta, rate=rate), power, least=1)
 
 
@@ -122,7 +131,7 @@ def raters_for_difference(rate: float, *, power: float = POWER) -> int:
 
 def raters_for_equivalence(delta: float, *, rate: float = 0.5, power: float = POWER) -> int:
     """The fewest equally busy raters who can show a true `rate` to lie within .5 +- `delta`."""
-    assert abs(rate - 0.5) < delta, "no number of raters shows a rate to lie within a margin that it oversteps"
+    assert _lies_within(rate, delta), "no number of raters shows a rate to lie within a margin that it oversteps"
     return _fewest(lambda raters: rater_power_of_equivalence(raters, delta, rate=rate), power, least=2)
 
 
@@ -235,15 +244,17 @@ def plan_study(
     """
     _check(rate, power, design_effect, votes, raters)
     check_margin(delta)
+    if delta < FINEST:
+        raise PlanningError(f"A delta of {delta} is finer than any study can settle. Give {FINEST:g} or more.")
     missing = []
     difference = equivalent = Need()
-    if rate == 0.5:
+    if abs(rate - 0.5) < FINEST:
         missing.append(_NO_DIFFERENCE)
     else:
         difference = _need(
             votes_for_difference(rate, power=power), design_effect, raters_for_difference(rate, power=power)
         )
-    if abs(rate - 0.5) < delta:
+    if _lies_within(rate, delta):
         equivalent = _equivalence_need(rate, delta, power, design_effect)
     else:
         missing.append(_outside_margin(rate, delta))
@@ -271,8 +282,11 @@ def _check(rate: float, power: float, design_effect: float, votes: int | None, r
             f"A power of {power} cannot be planned for: chance alone gives {ALPHA}, and certainty takes votes without "
             f"end. Give a share between {ALPHA} and 1, such as {POWER}."
         )
-    if not 1 <= design_effect < float("inf"):
-        raise PlanningError(f"A design effect of {design_effect} is none. Give 1 (independent votes) or more.")
+    if not 1 <= design_effect <= MOST_DESIGN_EFFECT:
+        raise PlanningError(
+            f"A design effect of {design_effect:g} is none. Give 1 (independent votes) or more, and at most "
+            f"{MOST_DESIGN_EFFECT:,}."
+        )
     if votes is not None and votes < 1:
         raise PlanningError(f"A study of {votes} votes cannot be planned. Give 1 or more.")
     if raters is not None and raters < 2:
@@ -339,6 +353,11 @@ def _smallest(power_of: Callable[[float], float], power: float) -> float | None:
     if power_of(largest) < power:
         return None
     return float(optimize.brentq(lambda difference: power_of(difference) - power, 0.0, largest, xtol=1e-12))
+
+
+def _lies_within(rate: float, delta: float) -> bool:
+    """Whether the rate lies within .5 +- delta by more than rounding: .45 lies at the edge of .05, not within."""
+    return delta - abs(rate - 0.5) >= FINEST
 
 
 def _outside_margin(rate: float, delta: float) -> NotEstimable:

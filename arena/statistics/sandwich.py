@@ -101,6 +101,18 @@ class Covariance:
             return self.two_way
         return _symmetric((vectors * np.maximum(values, 0.0)) @ vectors.T)
 
+    def usable(self) -> Float64[np.ndarray, "estimates estimates"]:
+        """A covariance for all estimates at once: the two-way one where it is positive definite.
+
+        Else the sum of both one-way ones, which is never too small; and where that is none, single votes' added to it.
+        """
+        one_way: Float64[np.ndarray, "estimates estimates"] = self.by_rater + self.by_prompt
+        for matrix in (self.two_way, one_way):
+            if len(matrix) == 0 or np.linalg.eigvalsh(matrix)[0] > ROUNDING * np.trace(self.by_vote):
+                return matrix
+        with_votes: Float64[np.ndarray, "estimates estimates"] = one_way + self.by_vote
+        return with_votes
+
     def each(
         self, change: Callable[[Float64[np.ndarray, "estimates estimates"]], Float64[np.ndarray, "some some"]]
     ) -> "Covariance":

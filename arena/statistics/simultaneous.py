@@ -46,7 +46,10 @@ class Quantiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairDifference:
-    """The strength of `a` less that of `b`; all pairs' intervals hold at once, 95 times in 100."""
+    """The strength of `a` less that of `b`; all pairs' intervals are made to hold at once, 95 times in 100.
+
+    How often they do with few raters is in this folder's README.
+    """
 
     a: str
     b: str
@@ -85,7 +88,7 @@ def ranked_pairs(fit: Fit) -> RankedPairs | None:
     """Simultaneous intervals of all differences and the rank sets; None where the fit has no clustered spread."""
     if fit.estimate is None or fit.covariance is None or fit.df is None or fit.raters is None:
         return None
-    covariance = fit.of_strengths(fit.covariance.positive_semidefinite())
+    covariance = fit.of_strengths(fit.covariance.usable())
     variances = _variances(fit)
     quantiles = all_pairs_quantiles(covariance, df=fit.df)
     used = quantiles.t if fit.raters < FEW_RATERS else quantiles.normal

@@ -7,7 +7,6 @@ inconclusive. "Not significantly different" is never read as "equivalent".
 
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 
 from arena.statistics.equivalence import Tost
 from arena.statistics.interval import ALPHA
@@ -62,16 +61,10 @@ def judge(rate: PreferenceRate, equivalence: Tost) -> Judgement:
 
 def _what_is_lacking(rate: PreferenceRate, n_eff: float, delta: float) -> str:
     points = f"±{100 * delta:g} points"
-    wanted = _votes_wanted(delta)
+    wanted = votes_for_equivalence(delta)
     sentence = f"Neither a difference nor equivalence within {points} is shown"
     if n_eff >= wanted:
         return f"{sentence}: the rate lies too near the margin."
     return (
         f"{sentence}: {rate.n} votes count as {n_eff:.0f} independent ones, and settling {points} takes about {wanted}."
     )
-
-
-@cache
-def _votes_wanted(delta: float) -> int:
-    # Found by search, and asked again for every verdict that is judged.
-    return votes_for_equivalence(delta)

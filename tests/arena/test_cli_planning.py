@@ -299,3 +299,26 @@ def test_help_imports_nothing_heavy() -> None:
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("rate", "votes"), [("0.47", 2178), ("0.45", 783), ("0.55", 783), ("0.38", 134), ("0.4", 194), ("0.46", 1225)]
+)
+def test_the_known_numbers_of_votes_come_out_whatever_the_rounding(rate: str, votes: int) -> None:
+    for delta in ("0.05", "0.1", "0.04", "0.2"):
+        result = CliRunner().invoke(app, ["plan", "--rate", rate, "--delta", delta, "--json"], catch_exceptions=False)
+
+        assert json.loads(result.stdout)["difference"]["votes"] == votes
+    assert json.loads(result.stdout)["power"] == 0.8
+
+
+@pytest.mark.parametrize("delta", ["1e-9", "0.000001"])
+def test_a_margin_finer_than_any_study_is_one_sentence(delta: str) -> None:
+    with pytest.raises(PlanningError, match="finer than any study"):
+        CliRunner().invoke(app, ["plan", "--rate", "0.47", "--delta", delta], catch_exceptions=False)
+
+
+def test_a_rate_within_a_hair_of_one_half_has_no_difference_to_show() -> None:
+    result = CliRunner().invoke(app, ["plan", "--rate", "0.4999999999", "--json"], catch_exceptions=False)
+
+    assert json.loads(result.stdout)["difference"]["votes"] is None

@@ -292,6 +292,23 @@ def test_one_rater_or_one_prompt_gives_strengths_without_clustered_errors(
     assert word in fit.missing[0].reason
 
 
+def test_an_entrant_of_nothing_but_ties_has_a_strength_and_no_standard_error_of_zero(table_of: TableOf) -> None:
+    votes = table_of(
+        ["x"] * 6 + ["y"] * 4,
+        ["ref"] * 10,
+        ["A", "B", "A", "tie", "B", "A", "tie", "tie", "tie", "tie"],
+        rater=[0, 1, 2, 3, 4, 5, 0, 1, 2, 3],
+        prompt=[0, 1, 2, 0, 1, 2, 0, 1, 2, 3],
+    )
+
+    fit = fit_davidson(votes, reference="ref")
+
+    assert fit.strengths()["y"] == pytest.approx(0, abs=1e-9)
+    assert fit.to_dict()["se"] is None
+    assert fit.missing[0].reason.startswith("The votes on y do not stray at all")
+    assert fit.se_model()["y"] > 0.1
+
+
 def test_strengths_that_follow_the_votes_equal_a_fresh_fit() -> None:
     votes = _arena(seed=7, models=5, votes=500)
     live = LiveBradleyTerry(votes.models, "m1")

@@ -1,5 +1,7 @@
 """All pairs at once: known quantiles, coverage by simulation, and ranks as sets."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,9 @@ from scipy import stats
 from arena.statistics.bradley_terry import fit_bradley_terry
 from arena.statistics.simulator import REFERENCE, ArenaDesign, simulate_votes
 from arena.statistics.simultaneous import all_pairs_quantiles, rank_sets, ranked_pairs
+from arena.statistics.votes import VoteTable
+
+TableOf = Callable[..., VoteTable]
 
 
 @pytest.mark.parametrize("entrants", [2, 3, 4, 7, 12])
@@ -92,3 +97,34 @@ def test_a_fit_without_spread_has_no_ranks() -> None:
     votes = simulate_votes(ArenaDesign(raters=20, prompts=60, votes=900), np.random.default_rng(1))
 
     assert ranked_pairs(fit_bradley_terry(votes, reference=REFERENCE, clustered=False)) is None
+
+
+def test_a_two_way_spread_that_is_not_positive_makes_no_rank_certain(table_of: TableOf) -> None:
+    # Raters and prompts cancel out here, so that the two-way variance of the strength is negative.
+    votes = table_of(
+        ["a"] * 8,
+        ["b"] * 8,
+        ["A", "B", "B", "A", "A", "B", "B", "A"],
+        rater=[0, 0, 1, 1, 2, 2, 3, 3],
+        prompt=[0, 1, 0, 1, 2, 3, 2, 3],
+    )
+    fit = fit_bradley_terry(votes, reference="b")
+
+    found = ranked_pairs(fit)
+
+    assert fit.covariance is not None
+    assert fit.covariance.two_way[0, 0] <= 0
+    assert found is not None
+    assert found.quantiles.normal == pytest.approx(1.959964, abs=1e-5)
+    assert found.rank_sets == {"a": (1, 2), "b": (1, 2)}
+    assert not found.pairs[0].surely_apart
+
+
+def test_ranks_never_contradict_the_intervals_of_two_entrants() -> None:
+    for seed in range(60):
+        design = ArenaDesign(raters=4, prompts=10, votes=14, sd_rater=0.0, sd_prompt=0.0, sd_rater_entrant=0.0)
+        fit = fit_bradley_terry(simulate_votes(design, np.random.default_rng(seed)), reference=REFERENCE)
+        found = ranked_pairs(fit)
+        if found is not None and fit.intervals():
+            low, high = fit.intervals()["entrant-0"]
+            assert (found.rank_sets["entrant-0"] == (1, 2)) == (low <= 0 <= high), seed
