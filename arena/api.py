@@ -89,9 +89,13 @@ class PracticeBody(StudyBody):
 
 
 class CheckBody(StudyBody):
-    """Answers to the comprehension check: the number of the chosen answer, question by question."""
+    """Answers to the comprehension check: the number of the chosen answer, question by question.
+
+    `tries_left` is how many the page knew of, so that a lost answer that is sent again does not cost the next one.
+    """
 
     answers: Annotated[list[Annotated[int, Field(ge=0, le=100)]], Field(max_length=50)]
+    tries_left: Annotated[int | None, Field(ge=0, le=100)] = None
 
 
 class PairBody(StudyBody):
@@ -194,7 +198,9 @@ class _Counter:
 
     def check(self, body: CheckBody, request: Request) -> JSONResponse:
         rater = self._rater(request)
-        passed = self._reception.answer_check(body.study, rater, body.answers, now=self._clock())
+        passed = self._reception.answer_check(
+            body.study, rater, body.answers, tries_left=body.tries_left, now=self._clock()
+        )
         following = self._welcome(body.study, rater)
         tries_left = following["check"]["tries_left"] if following["check"] else 0
         return JSONResponse({"passed": passed, "tries_left": tries_left, "join": following}, headers=_NOT_KEPT)
@@ -326,6 +332,7 @@ def _welcome(welcome: Welcome) -> dict[str, Any]:
             "name": study.name,
             "title": study.shown_title,
             "language": study.language,
+            "instructions": study.instructions,
             "questions": questions,
             "ties": study.ties,
             "both_bad": study.both_bad,

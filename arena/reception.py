@@ -14,7 +14,7 @@ import numpy as np
 
 from arena.ledger.errors import NotInvitedError, StageError, UnknownPairError, UnknownRaterError
 from arena.ledger.ledger import Ledger
-from arena.ledger.voting import HandedPair, Step
+from arena.ledger.voting import HandedPair, Step, StepName
 from arena.rating import PairView, RatingRoom
 from arena.study import Study
 from arena.study_parts import Crowd
@@ -135,9 +135,9 @@ class Reception:
         return Welcome(study=declared, rater=rater, stage="ended", done=done, end=end)
 
     def consent(self, study: str, rater: int, *, now: datetime) -> None:
-        """The rater has read the declaration and goes on. Raises StageError when nothing was asked."""
-        self._require(study, rater, "consent")
-        self._ledger.take_step(self._study_id(study), rater, "consented", now=now)
+        """The rater has read the declaration and goes on; again, it changes nothing. Raises StageError."""
+        if self._require(study, rater, "consent", or_after="consented"):
+            self._ledger.take_step(self._study_id(study), rater, "consented", now=now)
 
     def practise(
         self,
@@ -150,25 +150,36 @@ class Reception:
         now: datetime,
     ) -> Practised:
         """Answer a practice pair; the last one of the study ends the practice. Raises StageError, UnknownPairError."""
-        declared = self._require(study, rater, "practice")
+        declared = self._room.study(study)
+        is_open = self._require(study, rater, "practice", or_after="practised")
         handed = self._room.practice_pairs(rater=rater, study=study, rng=rng, now=now)
         place = next((n for n, (view, _) in enumerate(handed) if view.pair == pair), None)
         if place is None:
             raise UnknownPairError("There is no such practice pair. Load the page anew.")
         right = _better_side(handed[place][1])
         over = place == len(handed) - 1
-        if over:
+        if over and is_open:
             self._ledger.take_step(self._study_id(study), rater, "practised", now=now)
         good = bool(choices) and all(choice is right for choice in choices.values())
         return Practised(good=good, feedback=declared.practice[place].feedback, over=over)
 
-    def answer_check(self, study: str, rater: int, answers: Sequence[int], *, now: datetime) -> bool:
-        """Whether all questions were answered right; the second failure ends the way. Raises StageError."""
-        declared, place = self._require(study, rater, "check"), self._study_id(study)
+    def answer_check(
+        self, study: str, rater: int, answers: Sequence[int], *, tries_left: int | None = None, now: datetime
+    ) -> bool:
+        """Whether all questions were answered right; the second failure ends the way. Raises StageError.
+
+        `tries_left` is what the rater's page said: an answer that was lost on its way back and is sent again says more
+        than there are, and is not counted twice.
+        """
+        declared, place = self._room.study(study), self._study_id(study)
+        is_open = self._require(study, rater, "check", or_after="passed", or_ended="screened_out")
+        steps = [step.step for step in self._ledger.steps(place, rater)]
+        tries = CHECK_TRIES - steps.count("failed")
+        if not is_open or (tries_left is not None and tries_left > tries):
+            return "passed" in steps
         passed = list(answers) == [check.right for check in declared.checks]
         self._ledger.take_step(place, rater, "passed" if passed else "failed", now=now)
-        failed = sum(step.step == "failed" for step in self._ledger.steps(place, rater))
-        if not passed and failed >= CHECK_TRIES:
+        if not passed and tries <= 1:
             self._ledger.take_step(place, rater, "screened_out", now=now)
         return passed
 
@@ -200,15 +211,22 @@ class Reception:
         self._ledger.withdraw(place, rater, now=now)
         self._ledger.take_step(place, rater, "returned", now=now)
 
-    def _require(self, study: str, rater: int, stage: Stage) -> Study:
+    def _require(
+        self, study: str, rater: int, stage: Stage, *, or_after: StepName, or_ended: StepName | None = None
+    ) -> bool:
+        """True at this stage; False where its step was taken before, so that a repeated request changes nothing.
+
+        Raises UnknownRaterError, and StageError where neither is so.
+        """
         declared = self._room.study(study)
         if not self._is_known(rater, study):
             raise UnknownRaterError("You are not known here. Load the page anew.")
         steps = self._ledger.steps(self._study_id(study), rater)
-        found = stage_of(declared, steps, finished=False)
-        if found != stage:
-            raise StageError("This step is behind you or not open yet. Load the page anew.")
-        return declared
+        if stage_of(declared, steps, finished=False) == stage:
+            return True
+        if not {or_after, or_ended} & {step.step for step in steps}:
+            raise StageError("This step is not open yet, or the study does not have it. Load the page anew.")
+        return False
 
     def _is_known(self, rater: int, study: str) -> bool:
         try:

@@ -68,6 +68,7 @@ def test_joining_gives_a_cookie_and_two_pairs(site: Any, come: Any) -> None:
         "name": "joining",
         "title": "Joining",
         "language": "",
+        "instructions": "",
         "questions": [{"key": "overall", "text": "Which image do you prefer for this prompt?"}],
         "ties": True,
         "both_bad": False,

@@ -143,6 +143,32 @@ def test_the_check_has_two_tries_and_then_the_way_ends(desk: Desk) -> None:
     assert desk.arrive(PROLIFIC_PID="two").stage == "check"
 
 
+def test_steps_that_are_sent_again_because_their_answer_was_lost_change_nothing(desk: Desk) -> None:
+    desk.arena.open(
+        consent="You may stop at any time.",
+        practice=(KnownPair(prompt="thing number 0", better="ant", worse="old"),),
+        checks=(CHECK,),
+    )
+    rater = desk.arrive().rater
+
+    for _ in range(2):
+        desk.reception.consent("shapes", rater, now=desk.now)
+    (view,) = desk.again(rater).practice
+    for _ in range(2):
+        found = desk.reception.practise(
+            "shapes", rater, pair=view.pair, choices={"overall": Choice.TIE}, rng=desk.rng, now=desk.now
+        )
+        assert found.over
+    for _ in range(3):
+        assert not desk.reception.answer_check("shapes", rater, [0], tries_left=2, now=desk.now)
+    assert desk.again(rater).tries_left == 1
+    for _ in range(2):
+        assert desk.reception.answer_check("shapes", rater, [1], tries_left=1, now=desk.now)
+
+    steps = [step.step for step in desk.arena.ledger.steps(1, rater)]
+    assert steps == ["consented", "practised", "failed", "passed"]
+
+
 def test_a_crowd_rater_is_known_by_the_sites_id_and_ends_with_the_code(desk: Desk) -> None:
     desk.arena.open(
         crowd=Crowd(

@@ -6,6 +6,7 @@ let practices = 0; // how many practice pairs there are, and how many are throug
 let practised = 0;
 let busy = false;
 let shown = "";
+let triesLeft = 0;
 
 // ---- which section is on show ----------------------------------------------------------------------------------
 
@@ -146,6 +147,7 @@ function afterFeedback() {
 
 function showCheck(check, failed = false) {
   $(".check .items").replaceChildren(...check.questions.map(layCheck));
+  triesLeft = check.tries_left;
   $(".read-again").hidden = !instructions;
   fault(failed ? text("check.failed", { count: check.tries_left }) : "");
   phase("check");
@@ -184,7 +186,10 @@ async function sendCheck(event) {
     sets[given.indexOf(null)].querySelector("input").focus();
     return;
   }
-  const answer = await step("/rate/api/check", { answers: given.map((input) => Number(input.value)) });
+  const answer = await step("/rate/api/check", {
+    answers: given.map((input) => Number(input.value)),
+    tries_left: triesLeft, // An answer that was lost on its way back is sent again, and must not cost the next try.
+  });
   if (answer === null) return;
   if (!answer.passed && answer.join.stage === "check") showCheck(answer.join.check, true);
   else arrive(answer.join);
