@@ -225,7 +225,7 @@ def test_the_check_waits_for_every_answer_and_passes(enter: Any) -> None:
 
     assert missing == "Please answer every question."
     assert focused == "question-1"
-    assert room.bodies("check") == [{"study": "shapes", "answers": [1, 0]}]
+    assert room.bodies("check") == [{"study": "shapes", "answers": [1, 0], "tries_left": 2}]
 
 
 def test_a_failed_check_has_a_second_try_and_then_ends(enter: Any) -> None:
