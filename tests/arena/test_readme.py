@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 import arena as room
 from arena.cli import app, study_app
 from arena.export import COLUMNS
+from arena.ledger.errors import NotInvitedError
 from arena.study_file import read_study_file
 from prompts.sets import demo
 
@@ -65,6 +66,10 @@ def test_the_commands_lead_from_nothing_to_a_board(
             bare_arena.paint(words[words.index("--entrant") + 1].removeprefix("swatch:"), demo.load())
         elif words[1] == "serve":
             bare_arena.rate_all(bare_arena.join(study="first"), study="first")
+        elif words[1] == "returned":
+            # The example study has no crowd site, and says so.
+            with pytest.raises(NotInvitedError, match="has no crowd site"):
+                CliRunner().invoke(app, words[1:], catch_exceptions=False)
         else:
             result = CliRunner().invoke(app, words[1:], catch_exceptions=False)
             assert result.exit_code == 0, result.output
