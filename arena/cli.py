@@ -7,12 +7,11 @@ import typer
 
 from arena import cli_accounts
 from arena.cli_analysis import analyse
+from arena.cli_home import Home, open_ledger
 from arena.cli_planning import plan, watch
 from prompts.console import AsJson, print_json, print_table, say
-from prompts.errors import CanvasError
 
 if TYPE_CHECKING:
-    from arena.ledger.ledger import Ledger
     from arena.ledger.records import Entrant, StudyRecord
     from arena.statistics.against_reference import EntrantResult
     from arena.statistics.stopping import StoppingRule
@@ -25,25 +24,11 @@ for command in (analyse, plan, watch, cli_accounts.invite):
     app.command()(command)
 
 
-Home = Annotated[
-    Path | None,
-    typer.Option(
-        "--arena",
-        envvar="ARENA_HOME",
-        show_envvar=True,
-        metavar="FOLDER",
-        help="The arena's folder, with its ledger and its images; ./arena-data where nothing is said.",
-    ),
-]
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="The study's name; NAME@1 is its first version.")]
 OneKind = Annotated[
     Literal["people", "simulated"],
     typer.Option("--raters", help="Whose votes: people's, or those of simulated raters. They never mix."),
 ]
-
-
-class ArenaNotFoundError(CanvasError):
-    """A folder without a ledger, where one is to be read."""
 
 
 @app.command()
@@ -64,7 +49,7 @@ def enter(
     from arena.entering import read_entrant
 
     entrant = read_entrant(source, name=name)
-    with _ledger(arena, begin=True) as ledger:
+    with open_ledger(arena, begin=True) as ledger:
         known = {one.name: one for one in ledger.entrants()}.get(entrant.name)
         # What was painted since is written into the details: entering the same folder again takes nothing away.
         if known is None or not _says_as_much(known, entrant):
@@ -82,7 +67,7 @@ def enter(
 @app.command()
 def entrants(*, arena: Home = None, as_json: AsJson = False) -> None:
     """List who is entered."""
-    with _ledger(arena) as ledger:
+    with open_ledger(arena) as ledger:
         found = ledger.entrants()
     if as_json:
         print_json([_entrant_json(entrant) for entrant in found])
@@ -103,7 +88,7 @@ def check_study(
     """Say whether a study could open as its file declares it; nothing is changed."""
     from arena.study_file import read_study_file
 
-    with _ledger(arena) as ledger:
+    with open_ledger(arena) as ledger:
         study = read_study_file(file, ledger.prompt_set)
         ledger.check_study(study)
     comparisons = len(study.lines) * len(study.prompts) * len(study.seeds)
@@ -126,7 +111,7 @@ def open_study(
     """Open a study for votes; from then on its declaration is frozen."""
     from arena.study_file import read_study_file
 
-    with _ledger(arena) as ledger:
+    with open_ledger(arena) as ledger:
         study = read_study_file(file, ledger.prompt_set)
         record = ledger.open_study(study, now=_now(), new_version=new_version)
     if as_json:
@@ -143,7 +128,7 @@ def open_study(
 @study_app.command("list")
 def list_studies(*, arena: Home = None, as_json: AsJson = False) -> None:
     """List the studies and their versions."""
-    with _ledger(arena) as ledger:
+    with open_ledger(arena) as ledger:
         found = ledger.studies()
     if as_json:
         print_json([_study_json(record) for record in found])
@@ -171,7 +156,7 @@ def list_studies(*, arena: Home = None, as_json: AsJson = False) -> None:
 @study_app.command("show")
 def show_study(name: StudyName, *, arena: Home = None, as_json: AsJson = False) -> None:
     """Show a study's declaration, its hash, and how many votes it has."""
-    with _ledger(arena) as ledger:
+    with open_ledger(arena) as ledger:
         record = ledger.study(name)
         key = f"{record.name}@{record.version}"
         counts = {kind: len(ledger.votes(key, raters=kind)) for kind in ("people", "simulated")}
@@ -203,7 +188,7 @@ def show_study(name: StudyName, *, arena: Home = None, as_json: AsJson = False) 
 @study_app.command("close")
 def close_study(name: StudyName, *, arena: Home = None, as_json: AsJson = False) -> None:
     """Take no more votes; the board stays."""
-    with _ledger(arena) as ledger:
+    with open_ledger(arena) as ledger:
         record = ledger.close_study(name, now=_now())
     if as_json:
         print_json(_study_json(record))
@@ -228,7 +213,7 @@ def returned_slot(
     from arena.settings import read_settings
 
     settings = read_settings(home=arena)
-    with _ledger(arena) as ledger:
+    with open_ledger(arena) as ledger:
         room = RatingRoom(ledger, ImageStore(settings.images_url), identity_secret=settings.signing_secret)
         Reception(ledger, room).give_back_of(study, person, now=_now())
     if as_json:
@@ -251,7 +236,7 @@ def serve(
 
     settings = read_settings(home=arena, host=host, port=port)
     check_port(settings.host, settings.port)
-    with _ledger(arena, begin=True) as ledger:
+    with open_ledger(arena, begin=True) as ledger:
         if not any(record.is_open for record in ledger.studies()):
             say("No study is open here yet: canvas arena study open FILE.toml")
     serve_site(settings, on_ready=lambda address: say(f"The arena is open at {address} (Ctrl-C closes it)"))
@@ -269,7 +254,7 @@ def board(
     """Show each entrant's preference rate against the reference, its interval and its verdict."""
     from arena.board import board_from_votes
 
-    with _ledger(arena) as ledger:
+    with open_ledger(arena) as ledger:
         record = ledger.study(study)
         version = f"{record.name}@{record.version}"
         votes = ledger.votes(version, raters=raters)
@@ -311,7 +296,7 @@ def export(
     """Write the effective votes as a table, one row per vote."""
     from arena.export import write_votes
 
-    with _ledger(arena) as ledger:
+    with open_ledger(arena) as ledger:
         record = ledger.study(study)
         votes = ledger.votes(f"{record.name}@{record.version}", raters=raters)
     write_votes(out, record.study, votes)
@@ -339,7 +324,7 @@ def verify(
     if expect is not None and study is None:
         raise HeadFormatError("Say which study the noted head belongs to: canvas arena verify STUDY --expect ...")
     noted = None if expect is None else read_head(expect)
-    with _ledger(arena) as ledger:
+    with open_ledger(arena) as ledger:
         found = [ledger.study(study)] if study is not None else ledger.studies()
         names = [f"{record.name}@{record.version}" for record in found]
         heads = {name: ledger.verify(name, noted=noted) for name in names}
@@ -350,21 +335,6 @@ def verify(
         say(f"'{name}' is whole: {head.seq:,} events. Its head, to note down elsewhere: {head}")
     if not heads:
         say("No study was opened yet: there is nothing to verify.")
-
-
-def _ledger(home: Path | None, *, begin: bool = False) -> "Ledger":
-    """The arena's ledger; where there is none, a new one if `begin` says so, and ArenaNotFoundError else."""
-    from arena.ledger.ledger import Ledger
-    from arena.settings import read_settings
-
-    settings = read_settings(home=home)
-    a_file = "://" not in settings.database_url
-    if a_file and not begin and not Path(settings.database_url).is_file():
-        raise ArenaNotFoundError(
-            f"There is no arena in {settings.home}: name its folder with --arena, "
-            "or begin one with 'canvas arena enter'."
-        )
-    return Ledger.open(settings.database_url)
 
 
 def _now() -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from arena.cli_home import Home, open_ledger
 from prompts.console import AsJson, print_json, print_table, say
 from prompts.errors import CanvasError, quoted
 
@@ -17,16 +18,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Say who may log in: researchers read results, admins do everything.", no_args_is_help=True)
 
-Home = Annotated[
-    Path | None,
-    typer.Option(
-        "--arena",
-        envvar="ARENA_HOME",
-        show_envvar=True,
-        metavar="FOLDER",
-        help="The arena's folder; ./arena-data where nothing is said.",
-    ),
-]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="What they log in as, or what the proxy calls them.")]
 
 _SPANS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -124,13 +115,12 @@ def invite(
 ) -> None:
     """Print sign-up links to a study, one per line; each lets one person in."""
     from arena.app import site_address
-    from arena.cli import _ledger
     from arena.invitations import Invitations
     from arena.settings import read_settings
 
     settings = read_settings(home=arena, address=site)
     lasts = _span(expires)
-    with _ledger(arena) as ledger:
+    with open_ledger(arena) as ledger:
         record = ledger.study(study)
     if not record.is_open:
         raise InviteOptionsError(f"The study '{record.name}' is closed: open it before you invite to it.")

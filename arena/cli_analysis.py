@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from arena.cli_home import Home, open_ledger
 from prompts.console import AsJson, print_json, print_table, progress, say
 from prompts.errors import CanvasError, printable, quoted
 
@@ -69,12 +70,7 @@ def analyse(
     question: Annotated[
         str | None, typer.Option(metavar="KEY", help="The question, where there are several; a study's first.")
     ] = None,
-    arena: Annotated[
-        Path | None,
-        typer.Option(
-            "--arena", envvar="ARENA_HOME", show_envvar=True, metavar="FOLDER", help="The arena's folder, for a study."
-        ),
-    ] = None,
+    arena: Home = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what votes show: rates, intervals, verdicts, contrasts, strengths, ranks, sides and agreement.
@@ -151,10 +147,9 @@ def _read(
 def _read_study(
     name: str | None, raters: Literal["people", "simulated"], question: str | None, arena: Path | None
 ) -> _Source:
-    from arena.cli import _ledger
     from arena.statistics.votes import from_records
 
-    with _ledger(arena) as ledger:
+    with open_ledger(arena) as ledger:
         if name is None:
             studies = sorted({record.name for record in ledger.studies()})
             if len(studies) != 1:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from arena.cli_home import Home, open_ledger
 from prompts.console import AsJson, print_json, print_table, progress, say
 from prompts.errors import CanvasError, printable, quoted
 
@@ -98,12 +99,7 @@ def watch(
         Literal["people", "simulated"] | None,
         typer.Option("--raters", help="Whose votes: people's in a study, those of the one kind there is in a file."),
     ] = None,
-    arena: Annotated[
-        Path | None,
-        typer.Option(
-            "--arena", envvar="ARENA_HOME", show_envvar=True, metavar="FOLDER", help="The arena's folder, for a study."
-        ),
-    ] = None,
+    arena: Home = None,
     as_json: AsJson = False,
 ) -> None:
     """Look at votes as they come in, as often as you like, and hear when the study may stop.
@@ -117,9 +113,7 @@ def watch(
     if votes == "-" or "." in votes or "/" in votes:
         seen = _watch_file(votes, raters, options, show)
     else:
-        from arena.cli import _ledger
-
-        with _ledger(arena) as ledger:
+        with open_ledger(arena) as ledger:
             seen = _watch_study(ledger, votes, raters or "people", options, show)
     if as_json:
         print_json((replace(seen, looks=seen.looks_until_stop) if follow else seen).to_dict())

@@ -18,6 +18,8 @@ OVERALL = "overall"
 LARGEST_SHARE = 0.3
 
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,19}")
+# Codes travel in it: in the clear on this machine only.
+_RETURN = re.compile(r"https://|http://(127\.0\.0\.1|localhost)(:[0-9]+)?([/?#]|$)")
 
 
 class StudyError(CanvasError):
@@ -115,8 +117,11 @@ class Crowd:
             raise StudyError("[crowd] asks for slots and minutes of 1 or more.")
         if not self.completion_code.strip():
             raise StudyError("[crowd] has no completion_code. Write the one that the site gave you.")
-        if self.return_url and not self.return_url.startswith("https://"):
-            raise StudyError(f"[crowd] return_url is {quoted(self.return_url)}: give an address with https://.")
+        if self.return_url and not _RETURN.match(self.return_url):
+            raise StudyError(
+                f"[crowd] return_url is {quoted(self.return_url)}: give an address with https://, or with http:// on "
+                "127.0.0.1 or localhost."
+            )
 
     @property
     def id_parameter(self) -> str:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from arena.cli import ArenaNotFoundError, app
+from arena.cli import app
+from arena.cli_home import ArenaNotFoundError
 from arena.entering import NotAnEntrantError
 from arena.ledger.errors import (
     BrokenChainError,

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from arena import vote_streams
-from arena.cli import ArenaNotFoundError
+from arena.cli_home import ArenaNotFoundError
 from arena.cli_planning import PlanOptionsError, WatchOptionsError, app
 from arena.ledger.errors import UnknownStudyError
 from arena.simulation import simulate
