@@ -30,7 +30,7 @@ from arena.ledger.ledger import Ledger
 from arena.rating import LONGEST_COMMENT, Accepted, PairView, RatingRoom, ReportKind
 from arena.reception import End, Reception, Welcome
 from arena.votes import Choice
-from prompts.errors import CanvasError
+from prompts.errors import CanvasError, quoted
 
 Clock = Callable[[], datetime]
 Dice = Callable[[], np.random.Generator]
@@ -60,12 +60,14 @@ _STATUS: tuple[tuple[type[CanvasError], int], ...] = (
     (errors.LedgerWriteError, 503),
 )
 
-StudyName = Annotated[str, Field(min_length=1, max_length=80)]
+# PostgreSQL keeps no NUL in a text, and would only say so when it is asked.
+_TEXT = r"^[^\x00]*$"
+StudyName = Annotated[str, Field(min_length=1, max_length=80, pattern=_TEXT)]
 QuestionKey = Annotated[str, Field(min_length=1, max_length=20)]
 Choices = Annotated[dict[QuestionKey, Choice], Field(min_length=1, max_length=20)]
-ArrivalKey = Annotated[str, Field(max_length=64)]
-ArrivalValue = Annotated[str, Field(max_length=1024)]
-Token = Annotated[str, Field(min_length=1, max_length=128)]
+ArrivalKey = Annotated[str, Field(max_length=64, pattern=_TEXT)]
+ArrivalValue = Annotated[str, Field(max_length=1024, pattern=_TEXT)]
+Token = Annotated[str, Field(min_length=1, max_length=128, pattern=_TEXT)]
 
 
 class StudyBody(BaseModel):
@@ -128,7 +130,7 @@ class ReportBody(PairBody):
     """A pair that the rater will not judge, and why."""
 
     kind: ReportKind
-    comment: Annotated[str, Field(max_length=LONGEST_COMMENT)] = ""
+    comment: Annotated[str, Field(max_length=LONGEST_COMMENT, pattern=_TEXT)] = ""
 
 
 def rating_routes(
@@ -286,6 +288,8 @@ def research_routes(ledger: Ledger, images: ImageStore) -> APIRouter:
     @router.get("/api/board/{study}")
     def board(study: str, raters: Literal["people", "simulated"], question: str | None = None) -> JSONResponse:
         record = ledger.study(study)
+        if question is not None and question not in {one.key for one in record.study.asked}:
+            raise HTTPException(422, f"The study asks no question {quoted(question)}. Look at its own.")
         quality = ledger.quality_votes(study, raters=raters)
         value = board_from_votes(
             record.study, ledger.votes(study, raters=raters), raters, question=question, quality=quality

@@ -6,8 +6,11 @@ and everything else under its mount answers 404 as if it were not there.
 """
 
 import json
+import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -20,6 +23,14 @@ EVENT_POSTS = ("gradio_api/queue/join", "gradio_api/reset", "gradio_api/cancel")
 LARGEST_BODY_BYTES = 64 * 1024
 
 _READS = ("GET", "HEAD")
+# Gradio makes addresses and file names of what it is given, and stumbles over what can be neither.
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(:[0-9]{1,5})?")
+_BELOW = re.compile(r"[A-Za-z0-9._~/-]{1,200}")
+# A deep link makes Gradio read a stored state from disk by a name in the URL; our pages have no pages below them.
+_GRADIOS_OWN = {"deep_link", "page"}
+# What names another address to Gradio than the one that was asked.
+_MISLEADING = {b"x-gradio-server", b"x-gradio-target", b"x-gradio-user"}
+_log = logging.getLogger(__name__)
 _COMMON_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
@@ -75,10 +86,32 @@ class Guard:
         policy = _OWN_POLICY if mount is None else _SHELL_POLICY
         refusal = self._refusal(scope, mount)
         guarded = _with_headers(send, policy)
-        if refusal is None:
+        if refusal is not None:
+            await refuse(guarded, *refusal)
+        elif mount is None:
             await self._app(scope, receive, guarded)
         else:
-            await refuse(guarded, *refusal)
+            kept = [header for header in scope["headers"] if header[0] not in _MISLEADING]
+            await self._pass_to_gradio({**scope, "headers": kept}, receive, guarded)
+
+    async def _pass_to_gradio(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Gradio trusts what its own script sends: an event that it stumbles over came from elsewhere, and is a 422."""
+        stumbled = False
+
+        async def sending(message: Message) -> None:
+            nonlocal stumbled
+            stumbled = stumbled or (message.get("status") == 500 and scope["method"] == "POST")
+            if not stumbled:
+                await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except Exception as error:
+            if not stumbled:
+                raise
+            _log.warning("Gradio could not take an event at %s: %.300r", scope["path"], error)
+        if stumbled:
+            await refuse(send, 422, "This event cannot be read. Load the page anew.")
 
     def _mount_of(self, path: str) -> str | None:
         if path.startswith(tuple(self._ours)):
@@ -88,6 +121,10 @@ class Guard:
     def _refusal(self, scope: Scope, mount: str | None) -> tuple[int, str] | None:
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         method = scope["method"]
+        if not _names_a_host(scope):
+            return 400, "This request names no host."
+        if "\x00" in scope["path"] or b"%00" in scope.get("query_string", b""):
+            return 400, "This address cannot be read."
         if mount is not None and not _stands_open(self._mounts[mount], mount, scope):
             return 404, "There is nothing at this address."
         taken = next((one for prefix, one in self._ours.items() if scope["path"].startswith(prefix)), method)
@@ -117,13 +154,24 @@ def _stands_open(doors: Doors, mount: str, scope: Scope) -> bool:
     path: str = scope["path"]
     below = path.removeprefix(mount).removeprefix("/")
     if not below:
-        # A deep link makes Gradio read a stored state from disk by a name in the URL; we make no such links.
-        return scope["method"] in _READS and b"deep_link" not in scope.get("query_string", b"")
-    if "//" in path or ".." in path:
+        query = scope.get("query_string", b"").decode("latin-1")
+        asked = {name for name, _ in parse_qsl(query, keep_blank_values=True)}
+        return scope["method"] in _READS and not asked & _GRADIOS_OWN
+    if "//" in path or ".." in path or not _BELOW.fullmatch(below):
         return False
     if scope["method"] in _READS:
         return below.startswith(doors.reads)
     return scope["method"] == "POST" and below.rstrip("/") in doors.posts
+
+
+def _names_a_host(scope: Scope) -> bool:
+    named = []
+    for name, value in scope["headers"]:
+        if name == b"host":
+            named.append(value.decode("latin-1"))
+        elif name == b"x-forwarded-host":
+            named += [part.strip() for part in value.decode("latin-1").split(",") if part.strip()]
+    return all(_HOST.fullmatch(one) for one in named)
 
 
 def _comes_from_elsewhere(headers: Mapping[bytes, str]) -> bool:

@@ -13,9 +13,10 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from arena.ledger.errors import NotALedgerError
 
-_SQLITE_MAGIC = b"SQLite format 3\x00"
 #: How long a connection waits for another process's write before it gives up.
 _BUSY_MS = 10_000
+#: How long a server may take to be reached; without a limit a lost one would be waited for for minutes.
+_CONNECT_S = 10
 
 
 def database_url(url_or_path: str | Path) -> URL:
@@ -43,7 +44,8 @@ def open_engine(url: URL) -> Engine:
     Raises NotALedgerError for an SQLite file that is no database, a folder, or a place that cannot be written.
     """
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
+        waiting = {} if "connect_timeout" in url.query else {"connect_timeout": _CONNECT_S}
+        return create_engine(url, pool_pre_ping=True, connect_args=waiting)
     _check_file(url)
     engine = create_engine(url, connect_args={"check_same_thread": False})
     event.listen(engine, "connect", _tune_sqlite)
@@ -73,18 +75,28 @@ def _check_file(url: URL) -> None:
             "A ledger is a file or a server, not a database in memory: its threads would not share it."
         )
     path = Path(url.database)
+    if path.is_dir():
+        raise NotALedgerError(f"{path} is a folder. Name a database file.")
     try:
-        with path.open("rb") as file:
-            head = file.read(len(_SQLITE_MAGIC))
-        if head not in (b"", _SQLITE_MAGIC):
+        there = path.exists()
+    except OSError as error:
+        raise _cannot_open(path, error) from error
+    if not there:
+        _make_folder(path.parent)
+        return
+    # SQLite looks at the file itself: closing a descriptor of ours would drop the locks that this process holds on it
+    # through SQLite (https://www.sqlite.org/howtocorrupt.html, section 2.2), and another process could remove the log.
+    try:
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+        try:
+            connection.execute("PRAGMA schema_version").fetchone()
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
             raise NotALedgerError(
                 f"{path} is no SQLite database and is left as it is. Name another file or folder for the arena."
-            )
-    except FileNotFoundError:
-        _make_folder(path.parent)
-    except IsADirectoryError as error:
-        raise NotALedgerError(f"{path} is a folder. Name a database file.") from error
-    except OSError as error:
+            ) from error
         raise _cannot_open(path, error) from error
 
 
@@ -95,8 +107,9 @@ def _make_folder(folder: Path) -> None:
         raise _cannot_open(folder, error) from error
 
 
-def _cannot_open(path: Path, error: OSError) -> NotALedgerError:
-    return NotALedgerError(f"The ledger cannot be opened in {path}: {error.strerror}. Check its place and rights.")
+def _cannot_open(path: Path, error: OSError | sqlite3.Error) -> NotALedgerError:
+    said = error.strerror if isinstance(error, OSError) else error
+    return NotALedgerError(f"The ledger cannot be opened in {path}: {said}. Check its place and rights.")
 
 
 def _tune_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

