@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from arena.cli import Home
+from arena.cli_home import Home
 from evaluation.metrics import METRICS
 from prompts.console import AsJson, print_json, print_table, say
 from prompts.errors import CanvasError
