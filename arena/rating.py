@@ -311,7 +311,8 @@ class RatingRoom:
             return [(self._view_of(hall, pair, 1), pair) for _, pair in sorted(attendance.practice.items())]
 
     def image(self, *, rater: int, token: str) -> bytes:
-        """The image behind a pair's image token, as WebP. Both images of a pair have one size: the smaller one's.
+        """The image behind a pair's image token, as WebP. All images of a study that answer one prompt with one seed
+        are shown at one size, the smallest one's: a pair's size then does not tell who meets in it.
 
         Raises UnknownPairError, ForeignPairError, and UnknownImageError or DamagedImageError of the store.
         """
@@ -319,12 +320,14 @@ class RatingRoom:
         if side not in _SIDES:
             raise UnknownPairError("There is no such image. Load the page anew.")
         pair = self._pair(rater, pair_token)
-        place = _SIDES.index(side)
-        shown = min(pair.sizes)
-        hash = pair.hashes[place]
-        if pair.sizes[place] != shown:
-            hash = self._images.scaled(hash, *shown)
-        return self._images.get(hash)
+        with self._lock:
+            shown = self._study_of_row(pair.study_id).shown_size(pair)
+        # Both are made ready before either is sent: else the one that has to be scaled would come later.
+        ready = [
+            hash if size == shown else self._images.scaled(hash, *shown)
+            for hash, size in zip(pair.hashes, pair.sizes, strict=True)
+        ]
+        return self._images.get(ready[_SIDES.index(side)])
 
     # Casting: prepare under the lock, write, settle under the lock.
 
@@ -467,6 +470,8 @@ class RatingRoom:
             attendance = self._attendance(rater, hall)
             if token not in attendance.seats:
                 attendance.take(self._ledger.pair_of_token(token) or pair, hall)
+            if token not in attendance.seats:
+                raise UnknownPairError("This pair is for practice: it takes no vote. Load the page anew.")
         return hall, attendance, attendance.seats[token]
 
     def _pair(self, rater: int, token: str) -> HandedPair:

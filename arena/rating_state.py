@@ -48,6 +48,10 @@ class OpenStudy:
         self._images = {
             (name, image.prompt_id, image.seed): image for name in study.entrants for image in material.galleries[name]
         }
+        self._smallest: dict[tuple[str, int], tuple[int, int]] = {}
+        for (_, prompt, seed), image in self._images.items():
+            size = (image.width, image.height)
+            self._smallest[prompt, seed] = min(size, self._smallest.get((prompt, seed), size))
         self._known = {
             "gold": [_Known(pair, material.galleries[f"gold {n}"]) for n, pair in enumerate(study.gold)],
             "practice": [_Known(pair, material.galleries[f"practice {n}"]) for n, pair in enumerate(study.practice)],
@@ -61,6 +65,11 @@ class OpenStudy:
         self._shown = {simulated: self._count(material.shown, simulated) for simulated in (False, True)}
         self._widths: Float64[np.ndarray, " lines"] | None = None
         self._widths_until = datetime.min
+
+    def shown_size(self, pair: HandedPair) -> tuple[int, int]:
+        """Width and height in pixels at which a pair is shown: the smallest of the entrants' images of its prompt."""
+        pairs_own = min(pair.sizes)
+        return min(pairs_own, self._smallest.get((pair.prompt_id, pair.seed), pairs_own))
 
     def place(self, pair: HandedPair) -> Comparison:
         """Which comparison this pair shows; gold and practice pairs show none of the study's."""

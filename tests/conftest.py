@@ -122,7 +122,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with Ledger.open(settings.database_url) as ledger:
         for name in ENTRANTS:
             ledger.enter(Entrant(name=name, source=f"swatch:{name}", sampler="swatch"), now=datetime.now(UTC))
-        listener = socket.create_server(("127.0.0.1", 0))
+        # With the protocol named, asyncio turns Nagle off: 2 ms an answer instead of 44.
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(128)
         server = uvicorn.Server(
             uvicorn.Config(create_app(settings), log_level="warning", ws="none", timeout_graceful_shutdown=1)
         )
