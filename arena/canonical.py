@@ -8,6 +8,9 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+_HOLDERS = (dict, list, tuple)
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
 
 def canonical_json(value: Any) -> str:
     """`value` (dict with str keys, list, tuple, str, int, finite float, bool, None) as its one JSON text.
@@ -15,8 +18,9 @@ def canonical_json(value: Any) -> str:
     Floats are written as Python's shortest text that reads back to the same number. Raises ValueError for NaN,
     infinity and a key that is no string, TypeError for anything else that JSON lacks.
     """
-    _refuse_odd_keys(value)
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    if isinstance(value, _HOLDERS):
+        _refuse_odd_keys(value)
+    return _ENCODER.encode(value)
 
 
 def sha256_hex(text: str) -> str:
@@ -37,10 +41,10 @@ def utc_text(moment: datetime) -> str:
 def _refuse_odd_keys(value: Any) -> None:
     # json.dumps would turn the keys 1 and True into "1" and "true" without a word.
     if isinstance(value, dict):
-        for key, item in value.items():
+        for key in value:
             if not isinstance(key, str):
                 raise ValueError(f"The key {key!r} is no string.")
-            _refuse_odd_keys(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
+        value = value.values()
+    for item in value:
+        if isinstance(item, _HOLDERS):
             _refuse_odd_keys(item)

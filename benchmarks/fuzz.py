@@ -129,6 +129,8 @@ def _walk(routes: Iterable[Any], before: str) -> Iterator[Address]:
         if hasattr(route, "effective_candidates"):
             yield from _walk(route.effective_candidates(), before)
             continue
+        # A route of Starlette's own stands behind the one that FastAPI made for it.
+        route = getattr(route, "starlette_route", None) or route  # noqa: PLW2901
         inside = getattr(getattr(route, "app", None), "routes", None)
         path = f"{before}{getattr(route, 'path', '')}"
         if inside:

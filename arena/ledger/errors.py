@@ -15,6 +15,10 @@ class LedgerWriteError(CanvasError):
     """The database could not be written (full disk, lock held too long, connection lost); nothing was kept."""
 
 
+class LedgerReadError(CanvasError):
+    """The database does not answer (it restarts, or the connection was lost)."""
+
+
 class UnknownEntrantError(CanvasError):
     """A name under which no entrant is entered."""
 

@@ -14,13 +14,14 @@ from types import TracebackType
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from arena.images import StoredImage
 from arena.ledger import entrants, galleries, readings, studies, voting
 from arena.ledger.audit import check_declaration, check_quality, check_votes
 from arena.ledger.chain import Head, verify
 from arena.ledger.engine import database_url, open_engine, readers
-from arena.ledger.errors import BrokenChainError
+from arena.ledger.errors import BrokenChainError, LedgerReadError
 from arena.ledger.events import quality_votes_from_events, votes_from_events
 from arena.ledger.readings import Raters
 from arena.ledger.records import Entrant, Event, GeneratedImage, Score, StudyRecord, Wanted
@@ -86,9 +87,15 @@ class Ledger:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection that sees the database as it was at one moment; for the ledger's own modules and the room."""
-        with self._readers.connect() as connection:
-            yield connection
+        """A connection that sees the database as it was at one moment; for the ledger's own modules and the room.
+
+        Raises LedgerReadError when the database does not answer.
+        """
+        try:
+            with self._readers.connect() as connection:
+                yield connection
+        except (OperationalError, InterfaceError) as error:
+            raise LedgerReadError(f"The ledger does not answer: {error.orig}. Try again in a moment.") from error
 
     def submit(self, job: Callable[[Batch], Answer]) -> "Future[Answer]":
         """Queue a writing job; its future resolves after the commit. For the ledger's own modules and the room."""

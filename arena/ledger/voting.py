@@ -214,8 +214,8 @@ def cast_vote(batch: Batch, vote: NewVote, following: NewPair | None) -> CastVot
     study = batch.lock_study(vote.study_id)
     ids: list[int] = []
     for number, facts in enumerate(vote.facts):
-        vote_id: int | None = batch.connection.execute(
-            insert_unless_there_returning_key(batch.connection, VOTES),
+        vote_id: int | None = batch.insert_unless_there(
+            VOTES,
             {
                 "pair_id": facts.pair,
                 "question": facts.question,
@@ -227,7 +227,7 @@ def cast_vote(batch: Batch, vote: NewVote, following: NewPair | None) -> CastVot
                 "done": vote.done,
                 "cast_at": facts.at,
             },
-        ).scalar()
+        )
         if vote_id is None:
             return _first_answer(batch.connection, vote)
         ids.append(vote_id)
@@ -471,8 +471,7 @@ def _insert_pair(batch: Batch, pair: NewPair, after_vote_id: int | None) -> int:
         "after_vote_id": after_vote_id,
         "handed_at": pair.handed_at,
     }
-    insertion = insert_unless_there_returning_key(batch.connection, PAIRS)
-    id: int | None = batch.connection.execute(insertion, row).scalar()
+    id: int | None = batch.insert_unless_there(PAIRS, row)
     if id is None:
         raise StalePairError
     return id
