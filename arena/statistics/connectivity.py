@@ -33,7 +33,7 @@ def why_not_ranked(beats: Bool[np.ndarray, "entrants entrants"], names: Sequence
 
     >>> import numpy as np
     >>> print(why_not_ranked(np.array([[False, True], [False, False]]), ["a", "b"]))
-    The strengths cannot be put on one scale: [a] was never beaten by any of [b].
+    The strengths cannot be put on one scale: [b] never beat any of [a].
     """
     group = strong_groups(beats)
     if group.max(initial=0) == 0:

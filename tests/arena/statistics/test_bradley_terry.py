@@ -15,7 +15,7 @@ from scipy import optimize
 from statsmodels.stats.sandwich_covariance import cov_cluster_2groups
 
 from arena.statistics.bradley_terry import Fit, LiveBradleyTerry, fit_bradley_terry, fit_davidson
-from arena.statistics.paired_counts import count_wins
+from arena.statistics.paired_counts import count_wins, paired_counts
 from arena.statistics.votes import Chosen, Left, VoteTable
 
 TableOf = Callable[..., VoteTable]
@@ -441,3 +441,25 @@ def _about(value: object) -> object:
     if isinstance(value, float):
         return pytest.approx(value, rel=1e-6, abs=1e-9)
     return value
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000), share=st.floats(0, 1), ties=st.booleans())
+def test_votes_that_come_in_two_batches_are_counted_as_in_one(seed: int, share: float, ties: bool) -> None:
+    votes = _arena(seed=seed, models=4, votes=300, tie_share=0.2)
+    first = np.random.default_rng(seed).random(len(votes)) < share
+
+    one, other, whole = (paired_counts(batch, by_side=True) for batch in (votes.rows(first), votes.rows(~first), votes))
+
+    for name in ("first", "second", "ties"):
+        assert (getattr(one, name) + getattr(other, name) == getattr(whole, name)).all()
+    live = LiveBradleyTerry(votes.models, "m0")
+    for batch in (one, other):
+        for i, winner in enumerate(votes.models):
+            for j, loser in enumerate(votes.models):
+                live.add(winner, loser, int(batch.wins[i, j]))
+    found = live.estimate()
+    assert found is not None
+    assert found.strengths == pytest.approx(
+        list(fit_bradley_terry(votes, reference="m0").strengths().values()), abs=1e-8
+    )
