@@ -184,9 +184,16 @@ class Reception:
         return passed
 
     def finish(self, study: str, rater: int, *, now: datetime) -> End:
-        """The rater has judged all pairs; what they take along. Again, it changes nothing."""
+        """The rater has judged all pairs; what they take along. Again, it changes nothing.
+
+        Who returned the slot, and judged on in a page that was still open, has no code coming: it is somebody else's.
+        """
         declared, place = self._room.study(study), self._study_id(study)
-        if not any(step.step == "finished" for step in self._ledger.steps(place, rater)):
+        steps = [step.step for step in self._ledger.steps(place, rater)]
+        slot = next((step for step in reversed(steps) if step in ("arrived", "returned")), None)
+        if declared.crowd is not None and slot == "returned":
+            return End(code="", redirect="")
+        if "finished" not in steps:
             self._ledger.take_step(place, rater, "finished", now=now)
         return self._end(declared, "ended") or End(code="", redirect="")
 

@@ -214,6 +214,20 @@ def test_slots_that_run_out_of_time_or_are_returned_go_to_others(desk: Desk) -> 
         desk.reception.give_back_of("shapes", "nobody", now=desk.now)
 
 
+def test_who_returned_the_slot_gets_no_code_from_a_page_that_was_still_open(desk: Desk) -> None:
+    desk.arena.open(crowd=Crowd(site="prolific", slots=1, completion_code="C"), votes_per_rater=2)
+    welcome = desk.arrive(PROLIFIC_PID="one")
+    desk.reception.give_back_of("shapes", "one", now=desk.now)
+
+    desk.vote_all(welcome)
+    late = desk.reception.finish("shapes", welcome.rater, now=desk.now)
+    other = desk.arrive(PROLIFIC_PID="two")
+    desk.vote_all(other)
+
+    assert late.code == ""
+    assert desk.again(other.rater).end == End(code="C", redirect="")
+
+
 def test_a_finished_rater_keeps_the_slot(desk: Desk) -> None:
     desk.arena.open(crowd=Crowd(site="mturk", slots=1, minutes=30, completion_code="C"), votes_per_rater=2)
     desk.vote_all(desk.arrive(workerId="1"))
