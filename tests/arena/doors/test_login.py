@@ -28,6 +28,8 @@ def test_one_logs_in_by_keyboard_and_out_again(closed_site: Any, at_login: Any) 
     found = at_login()
     page = found.page
     where = page.url
+    # A person sees the caret in the field before typing.
+    page.wait_for_function("document.activeElement.name === 'name'")
 
     page.keyboard.type("rosa")
     page.keyboard.press("Tab")
