@@ -74,8 +74,13 @@ def votes(connection: Connection, record: StudyRecord, raters: Raters) -> list[V
 
 def quality_votes(connection: Connection, record: StudyRecord, raters: Raters) -> list[QualityVote]:
     """The votes as gates read them: sides of the page, never entrants. Practice, undone and withdrawn ones are out."""
-    earlier = VOTES.alias("earlier_votes")
-    earlier_undos = UNDOS.alias("earlier_undos")
+    # Effective votes only: a first vote that was taken back is no vote to compare a repeat with.
+    earlier = (
+        select(VOTES.c.pair_id, VOTES.c.question, VOTES.c.choice)
+        .outerjoin(UNDOS, _same_round(UNDOS, VOTES))
+        .where(UNDOS.c.id.is_(None))
+        .subquery("earlier_votes")
+    )
     wanted = (
         select(
             VOTES.c.question,
@@ -96,13 +101,11 @@ def quality_votes(connection: Connection, record: StudyRecord, raters: Raters) -
         .join(RATERS, RATERS.c.number == PAIRS.c.rater)
         .outerjoin(UNDOS, _same_round(UNDOS, VOTES))
         .outerjoin(earlier, and_(earlier.c.pair_id == PAIRS.c.repeats, earlier.c.question == VOTES.c.question))
-        .outerjoin(earlier_undos, _same_round(earlier_undos, earlier))
         .outerjoin(WITHDRAWALS, and_(WITHDRAWALS.c.study_id == PAIRS.c.study_id, WITHDRAWALS.c.rater == PAIRS.c.rater))
         .where(
             PAIRS.c.study_id == record.id,
             PAIRS.c.kind != "practice",
             UNDOS.c.id.is_(None),
-            earlier_undos.c.id.is_(None),
             WITHDRAWALS.c.rater.is_(None),
         )
         .order_by(VOTES.c.id)

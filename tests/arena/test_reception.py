@@ -364,6 +364,27 @@ def test_repeats_and_gold_pairs_come_as_declared_and_stay_out_of_the_analysis(de
     assert board.votes == kinds["study"]
 
 
+def test_a_first_vote_that_was_taken_back_leaves_its_repeat_without_comparison(desk: Desk) -> None:
+    desk.arena.open(votes_per_rater=10, repeats=0.3)
+    for _ in range(4):
+        desk.vote_all(desk.arrive())
+    rater, repeat = next(
+        (rater, pair)
+        for rater in _raters(desk)
+        for pair in desk.arena.ledger.handed_pairs(1, rater)
+        if pair.kind == "repeat"
+    )
+    first = next(pair for pair in desk.arena.ledger.handed_pairs(1, rater) if pair.id == repeat.repeats)
+
+    desk.room.undo(rater=rater, study="shapes", pair=first.token, round=1, key="u", now=desk.now)
+
+    quality = desk.arena.ledger.quality_votes("shapes", raters="people")
+    (vote,) = [one for one in quality if one.pair == repeat.id]
+    assert vote.first_choice is None
+    assert quality_votes_from_events(desk.arena.ledger.events("shapes")) == quality
+    assert desk.arena.ledger.verify("shapes")
+
+
 def test_links_let_candidates_meet_each_other(desk: Desk) -> None:
     desk.arena.open(links=(("ant", "bee"),))
 
