@@ -121,7 +121,8 @@ class VoteBody(PairBody):
 
     choices: Choices | None = None
     choice: Choice | None = None
-    latency_ms: Annotated[int | None, Field(ge=0, le=2**31 - 1)] = None
+    # No default: a vote that does not say how long it took would pass the guard against slips.
+    latency_ms: Annotated[int, Field(ge=0, le=2**31 - 1)]
     session: Annotated[str, Field(max_length=64)] = ""
 
     @model_validator(mode="after")
