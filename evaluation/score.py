@@ -4,51 +4,59 @@ Features are made once per gallery and extractor, whatever number of metrics rea
 as soon as it is there.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
-from PIL import Image
 
 from arena.images import ImageStore
 from arena.ledger.ledger import Ledger
 from arena.ledger.records import Score
-from evaluation.features import FEATURES
-from evaluation.features.base import Extractor, ExtractorSettings, TextFeatures
+from arena.metric_values import BETTER, PER_PROMPT
+from evaluation.bench import Asked, Bench, MissingReferenceError
+from evaluation.feature_store import FeatureStore
 from evaluation.galleries import Gallery
 from evaluation.metrics import METRICS
 from evaluation.metrics.base import GalleryFeatures, Metric, Weights
-from evaluation.metrics.bootstrap import interval_over_prompts
+from evaluation.metrics.intervals import Method, MetricInterval, interval
 from evaluation.reference import ReferenceImages
+from evaluation.scorers.base import ScorerSettings
 from prompts.console import progress
 from prompts.errors import CanvasError
 from prompts.plugins import load_plugin
 from prompts.prompt import PromptSet
 
-# Pictures in memory at once; the extractor makes its own batches of them.
-_CHUNK = 256
-_LIBRARIES = ("numpy", "pillow", "scipy", "torch", "transformers")
+_LIBRARIES = ("numpy", "pillow", "scipy", "torch", "transformers", "open_clip_torch")
+# Values of more prompts than this would make the ledger's rows long; nobody votes on so many.
+_PROMPTS_KEPT = 5_000
+_DIGITS = 6
+_OPTIONS = {"real": "--reference-images", "training": "--training-images"}
 
 
-class MissingReferenceError(CanvasError):
-    """A metric that compares with real images, and none were named."""
+class TooLongPromptsError(CanvasError):
+    """Prompts whose end the model does not read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreSettings:
-    """How scores are made. `weights` go in place of those that a metric's definition names.
+    """How scores are made. `weights` go in place of those that a metric's definition names, by metric or extractor.
 
-    The interval has coverage `level` and comes from `resamples` draws of prompts by `seed`.
+    The interval has coverage `level`; `method` says how it is found, and where that is the bootstrap it comes from
+    `resamples` draws of prompts by `seed`. Prompts that are longer than a model reads are refused unless
+    `cuts_long_prompts`. Features of reference images are kept in `store`, where there is one.
     """
 
-    weights: Weights | None = None
-    extractor: ExtractorSettings = field(default_factory=ExtractorSettings)
+    weights: Mapping[str, Weights] = field(default_factory=dict)
+    extractor: ScorerSettings = field(default_factory=ScorerSettings)
+    companions: Mapping[str, str] = field(default_factory=dict)
+    method: Method = "auto"
     resamples: int = 1000
     level: float = 0.95
     seed: int = 0
+    cuts_long_prompts: bool = False
+    store: FeatureStore | None = None
 
 
 def score(
@@ -60,139 +68,139 @@ def score(
     seeds: Sequence[int],
     metrics: Sequence[str],
     reference: ReferenceImages | None = None,
+    training: ReferenceImages | None = None,
     settings: ScoreSettings | None = None,
 ) -> list[Score]:
     """Each metric of each gallery, metric by metric; kept in the ledger, and returned.
 
-    Raises MissingReferenceError, UnknownPluginError for an unknown metric, and what extractors and metrics raise.
+    `reference` are real images, `training` the images that the entrants learned from.
+    Raises MissingReferenceError, TooLongPromptsError, UnknownPluginError for an unknown metric, and what extractors,
+    scorers and metrics raise.
     """
     settings = settings or ScoreSettings()
-    chosen: list[Metric] = [load_plugin(METRICS, name, "metric") for name in metrics]
-    for metric in chosen:
-        if metric.needs_reference and reference is None:
-            raise MissingReferenceError(
-                f"{metric.name} compares a gallery with real images: name their folder with --reference-images."
-            )
+    chosen = open_metrics(metrics)
+    asked = what_is_asked(chosen, prompts, seeds, reference=reference, training=training)
     kept: list[Score] = []
-    for extractor_name, weights in _extractors(chosen, settings):
-        extractor: Extractor = load_plugin(FEATURES, extractor_name, "extractor")(
-            weights.source, weights.revision, settings.extractor
-        )
-        of_these = [metric for metric in chosen if _wanted(metric, settings) == (extractor_name, weights)]
-        bench = _Bench(extractor=extractor, images=images, prompts=prompts, seeds=seeds, reference=reference)
+    for bench, of_these in benches(chosen, settings, images=images, asked=asked):
         for gallery in galleries:
             for metric in of_these:
-                one = bench.measure(metric, gallery, settings)
+                one = _measure(bench, metric, gallery, asked, settings)
                 ledger.keep_score(one)
                 kept.append(one)
-    return sorted(kept, key=lambda one: metrics.index(one.metric))
+    order = {metric: number for number, metric in enumerate(metrics)}
+    return sorted(kept, key=lambda one: order[one.metric])
 
 
-class _Bench:
-    """One opened extractor, and the features that several metrics or galleries share."""
+def open_metrics(names: Sequence[str]) -> list[Metric]:
+    """The metrics of these names. Raises UnknownPluginError."""
+    return [load_plugin(METRICS, name, "metric") for name in names]
 
-    def __init__(
-        self,
-        *,
-        extractor: Extractor,
-        images: ImageStore,
-        prompts: PromptSet,
-        seeds: Sequence[int],
-        reference: ReferenceImages | None,
-    ) -> None:
-        self._extractor = extractor
-        self._images = images
-        self._prompts = prompts
-        self._seeds = seeds
-        self._reference = reference
-        self._of_galleries: dict[str, Float32[np.ndarray, "images features"]] = {}
-        self._of_texts: dict[str, TextFeatures] = {}
-        self._of_reference: Float32[np.ndarray, "references features"] | None = None
 
-    def measure(self, metric: Metric, gallery: Gallery, settings: ScoreSettings) -> Score:
-        texts = None if metric.text_prefix is None else self._texts(metric.text_prefix)
-        reference = self._reference if metric.needs_reference else None
-        each = len(self._seeds)
-        features = GalleryFeatures(
-            images=self._gallery(gallery),
-            prompts=np.repeat(np.arange(len(self._prompts)), each),
-            texts=None if texts is None else np.repeat(texts.features, each, axis=0),
-            reference=None if reference is None else self._references(reference),
-        )
-        with progress(f"{metric.name} of {gallery.entrant}", total=settings.resamples) as tick:
-            interval = interval_over_prompts(
-                metric.statistic(features),
-                features.prompts,
-                resamples=settings.resamples,
-                level=settings.level,
-                rng=np.random.default_rng(settings.seed),
-                at_least=metric.at_least,
-                on_resample=tick,
+def what_is_asked(
+    metrics: Sequence[Metric],
+    prompts: PromptSet,
+    seeds: Sequence[int],
+    *,
+    reference: ReferenceImages | None,
+    training: ReferenceImages | None,
+) -> Asked:
+    """The prompts with what they are compared with. Raises MissingReferenceError before anything is measured."""
+    given = {"real": reference, "training": training}
+    for metric in metrics:
+        if metric.compares_with is not None and given[metric.compares_with] is None:
+            raise MissingReferenceError(
+                f"{metric.name} compares a gallery with {metric.compares_with} images: name their folder with "
+                f"{_OPTIONS[metric.compares_with]}."
             )
-        details: dict[str, Any] = {
-            "definition": metric.definition,
-            "better": metric.better,
-            "extractor": self._extractor.details,
-            "seeds": list(self._seeds),
-            "interval": {
-                "level": settings.level,
-                "over": "prompts",
-                "prompts": interval.prompts,
-                "resamples": settings.resamples,
-                "seed": settings.seed,
-            },
-            "versions": {library: version(library) for library in _LIBRARIES},
+    return Asked(
+        prompts=prompts,
+        seeds=seeds,
+        references={kind: images for kind, images in given.items() if images is not None},
+    )
+
+
+def benches(
+    metrics: Sequence[Metric], settings: ScoreSettings, *, images: ImageStore, asked: Asked
+) -> Iterator[tuple[Bench, list[Metric]]]:
+    """One bench after the other, each with the metrics that are measured on it: one model is open at a time."""
+    for wanted in dict.fromkeys(_wanted(metric, settings) for metric in metrics):
+        of_these = [metric for metric in metrics if _wanted(metric, settings) == wanted]
+        extractor, weights = wanted
+        companion = settings.companions.get(extractor)
+        where = settings.extractor if companion is None else _with_companion(settings.extractor, companion)
+        yield Bench(of_these[0], weights, where, images=images, asked=asked, store=settings.store), of_these
+
+
+def measured(bench: Bench, metric: Metric, gallery: Gallery, settings: ScoreSettings) -> GalleryFeatures:
+    """What `metric` reads of `gallery`. Raises TooLongPromptsError unless the settings allow them."""
+    found = bench.measured(metric, gallery)
+    cut = bench.notes(metric, gallery).get("texts_cut", 0)
+    if cut and not settings.cuts_long_prompts:
+        raise TooLongPromptsError(
+            f"{cut:,} prompts are longer than {metric.extractor} reads, so that {metric.name} would not see their "
+            "ends: leave them out, or say --cut-long-prompts to measure them as far as they are read."
+        )
+    return found
+
+
+def interval_details(found: MetricInterval, seed: int) -> dict[str, Any]:
+    """How an interval was found, as JSON values."""
+    drawn = {"resamples": found.resamples, "seed": seed} if found.method == "bootstrap" else {}
+    return {
+        "level": found.level,
+        "over": "prompts",
+        "prompts": found.prompts,
+        "method": found.method,
+        "standard_error": found.standard_error,
+        **drawn,
+    }
+
+
+def _measure(bench: Bench, metric: Metric, gallery: Gallery, asked: Asked, settings: ScoreSettings) -> Score:
+    features = measured(bench, metric, gallery, settings)
+    with progress(f"{metric.name} of {gallery.entrant}", total=settings.resamples) as tick:
+        found = interval(
+            metric,
+            features,
+            method=settings.method,
+            resamples=settings.resamples,
+            level=settings.level,
+            rng=np.random.default_rng(settings.seed),
+            on_resample=tick,
+        )
+    details: dict[str, Any] = {
+        "definition": metric.definition,
+        BETTER: metric.better,
+        "extractor": bench.details,
+        "seeds": list(asked.seeds),
+        "interval": interval_details(found, settings.seed),
+        "versions": {library: version(library) for library in _LIBRARIES},
+        **bench.notes(metric, gallery),
+    }
+    own = metric.per_image(features)
+    if own is not None and len(asked.prompts) <= _PROMPTS_KEPT:
+        by_prompt = own.reshape(len(asked.prompts), len(asked.seeds)).mean(axis=1)
+        details[PER_PROMPT] = {
+            prompt.id: float(f"{value:.{_DIGITS}g}") for prompt, value in zip(asked.prompts, by_prompt, strict=True)
         }
-        if texts is not None:
-            details["texts_cut"] = texts.truncated
-        if reference is not None:
-            details["reference"] = reference.details
-        return Score(
-            entrant=gallery.entrant,
-            prompt_set_id=self._prompts.id,
-            metric=metric.name,
-            value=interval.value,
-            low=interval.low,
-            high=interval.high,
-            n=len(features.images),
-            details=details,
-        )
-
-    def _gallery(self, gallery: Gallery) -> Float32[np.ndarray, "images features"]:
-        if gallery.entrant not in self._of_galleries:
-            hashes = [image.image_hash for image in gallery.images]
-            self._of_galleries[gallery.entrant] = self._features(
-                f"Features of {gallery.entrant}", len(hashes), lambda index: self._images.open(hashes[index])
-            )
-        return self._of_galleries[gallery.entrant]
-
-    def _references(self, reference: ReferenceImages) -> Float32[np.ndarray, "references features"]:
-        if self._of_reference is None:
-            self._of_reference = self._features(
-                f"Features of {reference.folder.name}", len(reference.files), reference.read
-            )
-        return self._of_reference
-
-    def _texts(self, prefix: str) -> TextFeatures:
-        if prefix not in self._of_texts:
-            self._of_texts[prefix] = self._extractor.texts([prefix + prompt.text for prompt in self._prompts])
-        return self._of_texts[prefix]
-
-    def _features(
-        self, title: str, count: int, read: Callable[[int], Image.Image]
-    ) -> Float32[np.ndarray, "images features"]:
-        found = []
-        with progress(title, total=count) as tick:
-            for start in range(0, count, _CHUNK):
-                pictures = [read(index) for index in range(start, min(start + _CHUNK, count))]
-                found.append(self._extractor.images(pictures, tick))
-        return np.concatenate(found)
+    return Score(
+        entrant=gallery.entrant,
+        prompt_set_id=asked.prompts.id,
+        metric=metric.name,
+        value=found.value,
+        low=found.low,
+        high=found.high,
+        n=len(gallery.images),
+        details=details,
+    )
 
 
 def _wanted(metric: Metric, settings: ScoreSettings) -> tuple[str, Weights]:
-    return metric.extractor, settings.weights or metric.weights
+    named = settings.weights.get(metric.name, settings.weights.get(metric.extractor))
+    return metric.extractor, named or metric.weights
 
 
-def _extractors(metrics: Sequence[Metric], settings: ScoreSettings) -> list[tuple[str, Weights]]:
-    """Each extractor with its weights once, in the order of the metrics."""
-    return list(dict.fromkeys(_wanted(metric, settings) for metric in metrics))
+def _with_companion(settings: ScorerSettings, companion: str) -> ScorerSettings:
+    from dataclasses import replace
+
+    return replace(settings, companion=companion)

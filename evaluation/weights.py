@@ -1,17 +1,43 @@
-"""Weights lie in a folder or on the Hugging Face hub: one way to find them, and errors that say what is missing.
+"""Weights lie in a folder, on the Hugging Face hub or at an address: one way to find them, and to say what is missing.
 
-A hub id is settled to the commit it means before anything is loaded, so that what was used can be written down.
+A hub id is settled to the commit it means before anything is loaded, and a file from an address is held to its hash, so
+that what was used can be written down.
 """
 
+import hashlib
 import json
+import os
 import re
+from collections.abc import Iterable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
+from prompts.console import Ticker, progress
 from prompts.errors import CanvasError
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+ADDRESS = re.compile(r"https?://\S+")
+PINNED = re.compile(r"sha256:[0-9a-f]{8,64}")
+# Where files from addresses are kept; this variable names another folder.
+CACHE_VARIABLE = "CANVAS_CACHE"
+PATIENCE_S = 30
+_CHUNK = 1 << 18
+# The layouts of transformers and open_clip, the one that is loaded first.
+WEIGHT_FILES = (
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.safetensors",
+    "open_clip_pytorch_model.bin",
+    "model.safetensors",
+    "model-*-of-*.safetensors",
+    "pytorch_model.bin",
+    "pytorch_model-*-of-*.bin",
+    "*.safetensors",
+    "*.bin",
+)
 
 
 class WeightsError(CanvasError):
@@ -46,6 +72,20 @@ class Located:
         return self.source if self.revision is None else f"{self.source} at {self.revision[:12]}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocatedFile:
+    """One file of weights on this disk, and where it came from: `revision` is the hub's commit, or "sha256:" and the
+    hash that the file from an address was held to, or None."""
+
+    path: Path
+    source: str
+    revision: str | None
+
+    def __str__(self) -> str:
+        """As it is called in a sentence."""
+        return self.source if self.revision is None else f"{self.source} at {self.revision[:19]}"
+
+
 def locate(source: str, *, marker: str, what: str, revision: str | None = None) -> Located:
     """Where the weights `source` (a folder or a hub id) are; `marker` is the file that makes them `what`, in an error.
 
@@ -62,6 +102,52 @@ def locate(source: str, *, marker: str, what: str, revision: str | None = None) 
     if not HUB_ID.fullmatch(source):
         raise MissingWeightsError(f"There is no folder {source}, and it is no id on the Hugging Face hub either.")
     return _locate_on_hub(source, marker=marker, what=what, revision=revision)
+
+
+def locate_file(source: str, *, revision: str | None, what: str, filename: str | None = None) -> LocatedFile:
+    """One file with weights: a path, a folder or a hub id that holds `filename`, or an address to fetch it from.
+
+    A file from an address is kept in the user's cache, or in the folder that the variable CANVAS_CACHE names; its
+    `revision`, "sha256:" and at least 8 digits, is checked each time. A hub id's `revision` is a commit, branch or tag.
+    Raises MissingWeightsError, NotWeightsError, DamagedWeightsError where the hash differs, and WeightsError for a
+    revision that pins nothing.
+    """
+    if ADDRESS.fullmatch(source):
+        return _from_address(source, revision=revision, what=what)
+    path = Path(source).expanduser()
+    if path.is_file():
+        return LocatedFile(path=path.resolve(), source=str(path.resolve()), revision=None)
+    if filename is None:
+        held = "is a folder" if path.is_dir() else "is no file here"
+        raise MissingWeightsError(f"{path} {held}: give the file of {what}, or the address to fetch it from.")
+    located = locate(source, marker=filename, what=what, revision=revision)
+    return LocatedFile(path=located.marker, source=located.source, revision=located.revision)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files in `folder` that hold a model's weights, of the one layout that is loaded; empty where there are none.
+
+    Of several layouts (safetensors beside the older .bin) it is the one that transformers and open_clip take.
+    """
+    for pattern in WEIGHT_FILES:
+        found = sorted(path for path in folder.glob(pattern) if path.is_file())
+        if found:
+            return found
+    return []
+
+
+def hash_of_files(files: Iterable[Path]) -> str:
+    """The sha256 of one file, or of several: of the lines of their names and hashes, by name.
+
+    Raises MissingWeightsError for no file at all. A file is read once, until it changes.
+    """
+    hashes = {path.name: _sha256_of(path) for path in files}
+    if not hashes:
+        raise MissingWeightsError("There are no files of weights to hash: save the model again (safetensors or .bin).")
+    if len(hashes) == 1:
+        return next(iter(hashes.values()))
+    lines = "".join(f"{name} {found}\n" for name, found in sorted(hashes.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def read_json(path: Path, what: str) -> dict[str, Any]:
@@ -82,6 +168,96 @@ def reason(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
     return (text if len(text) <= 200 else f"{text[:197]}...").rstrip(".")
+
+
+def _from_address(address: str, *, revision: str | None, what: str) -> LocatedFile:
+    if revision is not None and not PINNED.fullmatch(revision):
+        raise WeightsError(
+            f"The revision of an address is 'sha256:' and at least 8 digits of the file's hash, and not '{revision}'."
+        )
+    if revision is None and address.startswith("http://"):
+        raise WeightsError(
+            f"{address} is not encrypted, so anyone on the way could change the file: give its hash as the revision "
+            "(sha256:...), or an https:// address."
+        )
+    # Two addresses may end in the same name: each has its own folder.
+    folder = _cache_folder() / hashlib.sha256(address.encode()).hexdigest()[:16]
+    path = folder / (Path(unquote(urlsplit(address).path)).name or "weights")
+    if not path.is_file():
+        _download(address, path, what=what)
+    found = f"sha256:{_sha256_of(path)}"
+    if revision is not None and not found.startswith(revision):
+        path.unlink()
+        raise DamagedWeightsError(
+            f"What {address} sent is not {what} that is meant: its hash is {found[:23]} and not {revision[:23]}. "
+            "It was not kept; try again, or give a file that you trust."
+        )
+    return LocatedFile(path=path, source=address, revision=found)
+
+
+def _cache_folder() -> Path:
+    from platformdirs import user_cache_path
+
+    named = os.environ.get(CACHE_VARIABLE)
+    return (Path(named).expanduser() if named else user_cache_path("canvas-arena")) / "weights"
+
+
+def _download(address: str, path: Path, *, what: str) -> None:
+    """Fetch `address` to `path`: whole or not at all, because pooch moves the file there once it has arrived."""
+    import pooch
+    import requests
+
+    pooch.get_logger().setLevel("WARNING")  # it would tell of every download, in its own words
+
+    def fetch(url: str, output_file: str, pooch_: Any) -> None:
+        with closing(_Bar(f"Fetching {path.name}")) as bar:
+            pooch.HTTPDownloader(timeout=PATIENCE_S, progressbar=bar, chunk_size=_CHUNK)(url, output_file, pooch_)
+
+    try:
+        pooch.retrieve(address, known_hash=None, fname=path.name, path=path.parent, downloader=fetch)
+    except (requests.RequestException, OSError) as error:
+        raise MissingWeightsError(
+            f"{address} cannot be fetched ({reason(error)}): download {what} where there is a network, and give the "
+            "file."
+        ) from error
+
+
+class _Bar:
+    """A bar as pooch drives one, drawn by our own progress: pooch sets `total`, in bytes, before the first update."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._shown = ExitStack()
+        self._tick: Ticker | None = None
+        self._full = False
+        self.total = 0
+
+    def update(self, count: int) -> None:
+        if self._full:
+            return
+        if self._tick is None:
+            self._tick = self._shown.enter_context(progress(self._title, total=self.total))
+        self._tick(count)
+
+    def reset(self) -> None:
+        """All is here: pooch would wind its bar back and fill it in one step."""
+        self._full = True
+
+    def close(self) -> None:
+        self._shown.close()
+
+
+def _sha256_of(path: Path) -> str:
+    whole = path.resolve()
+    told = whole.stat()
+    return _sha256(str(whole), told.st_size, told.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _sha256(path: str, size: int, changed_ns: int) -> str:
+    """Size and time are in the key, so that a file that changed is read again."""
+    with open(path, "rb") as opened:  # noqa: PTH123  # file_digest reads it in blocks
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _locate_on_hub(source: str, *, marker: str, what: str, revision: str | None) -> Located:

@@ -1,14 +1,19 @@
 """Finding prompts: by the name of a known set, or by the path of one's own file; whole, or as a sample."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 
-from prompts.errors import CanvasError, quoted
+from prompts.errors import CanvasError, printable, quoted
 from prompts.files import FORMATS, read_prompt_file
 from prompts.plugins import load_plugin
 from prompts.prompt import PromptSet
 from prompts.sets import PROMPT_SETS
 from prompts.sets.base import PromptSetFacts
+
+# PromptSet.sample names what it draws so.
+_SAMPLED = re.compile(r"(?P<whole>.+)-(?P<count>\d+)-seed(?P<seed>\d+)")
 
 
 class UnknownPromptSetError(CanvasError):
@@ -27,6 +32,26 @@ def find_prompts(
     """
     prompts = _whole_set(name_or_path, parti_file)
     return prompts if sample is None else prompts.sample(sample, seed)
+
+
+def as_options(prompts: PromptSet | str) -> str:
+    """What a command line takes to mean these prompts: `--prompts NAME`, and for a sample how it was drawn.
+
+    A set that was read from one's own file is named by the path it was read from; a name alone stands for itself.
+
+    >>> as_options("parti-24-seed3")
+    '--prompts parti --sample 24 --sample-seed 3'
+    """
+    name, source = (prompts, "") if isinstance(prompts, str) else (prompts.name, prompts.source)
+    drawn = _SAMPLED.fullmatch(name)
+    whole = name if drawn is None else drawn["whole"]
+    if whole not in PROMPT_SETS and Path(source).name == whole:
+        whole = source
+    words = f"--prompts {quote(printable(whole))}"
+    if drawn is None:
+        return words
+    seed = "" if int(drawn["seed"]) == 0 else f" --sample-seed {drawn['seed']}"
+    return f"{words} --sample {drawn['count']}{seed}"
 
 
 def known_sets() -> dict[str, PromptSetFacts]:

@@ -2,4 +2,8 @@
 
 FEATURES: dict[str, str] = {
     "clip": "evaluation.features.clip:open_extractor",
+    "open_clip": "evaluation.features.open_clip:open_extractor",
+    "inception": "evaluation.features.inception:open_extractor",
+    "dinov2": "evaluation.features.dinov2:open_extractor",
+    "sscd": "evaluation.features.sscd:open_extractor",
 }

@@ -17,9 +17,18 @@ from PIL import Image
 from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizerFast
 from transformers.utils import logging as transformers_logging
 
-from evaluation.devices import choose_device
-from evaluation.features.base import ExtractorSettings, PixelsError, TextFeatures
-from evaluation.weights import DamagedWeightsError, Located, NotWeightsError, locate, read_json, reason
+from evaluation.features.base import ExtractorSettings, TextFeatures, with_hash
+from evaluation.features.batches import Bench, bench
+from evaluation.weights import (
+    DamagedWeightsError,
+    Located,
+    NotWeightsError,
+    hash_of_files,
+    locate,
+    read_json,
+    reason,
+    weight_files,
+)
 
 
 def open_extractor(source: str, revision: str | None, settings: ExtractorSettings) -> "ClipFeatures":
@@ -32,7 +41,7 @@ def open_extractor(source: str, revision: str | None, settings: ExtractorSetting
     kind = read_json(located.marker, what).get("model_type")
     if kind != "clip":
         raise NotWeightsError(f"{located} is not {what}: its config.json says model_type {kind!r} and not 'clip'.")
-    device = choose_device(settings.device)
+    at = bench(settings)
     where: Any = {"revision": located.revision or "main", "local_files_only": located.offline}
     quiet = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity(logging.ERROR)
@@ -48,11 +57,11 @@ def open_extractor(source: str, revision: str | None, settings: ExtractorSetting
     finally:
         transformers_logging.set_verbosity(quiet)
     return ClipFeatures(
-        model=model.to(device).eval(),
+        model=model.to(at.device).eval(),
         processor=processor,
         tokenizer=tokenizer,
         located=located,
-        batch_size=settings.batch_size,
+        at=at,
     )
 
 
@@ -66,81 +75,67 @@ class ClipFeatures:
         processor: CLIPImageProcessor,
         tokenizer: CLIPTokenizerFast,
         located: Located,
-        batch_size: int,
+        at: Bench,
     ) -> None:
         """Take the opened parts; `open_extractor` opens them."""
         self._model = model
         self._processor = processor
         self._tokenizer = tokenizer
         self._located = located
-        self._batch_size = batch_size
+        self._bench = at
         self._longest = int(model.config.text_config.max_position_embeddings)
 
     @property
     def details(self) -> dict[str, Any]:
-        """Model, revision and preprocessing, as JSON values."""
+        """Model, revision, weights' hash and preprocessing, as JSON values."""
         processor = self._processor
-        return {
+        details = {
+            "extractor": "clip",
             "model": self._located.source,
             "revision": self._located.revision,
+            "weights_sha256": hash_of_files(weight_files(self._located.marker.parent)),
             "features": "projected, not normalised, float32",
+            "precision": self._bench.dtype,
             "preprocessing": {
                 "pixels": "uint8 RGB",
                 "resize": processor.size if processor.do_resize else None,
                 "filter": Image.Resampling(processor.resample).name.lower(),
+                "antialias": True,
                 "crop": processor.crop_size if processor.do_center_crop else None,
                 "mean": processor.image_mean,
                 "std": processor.image_std,
             },
             "text_tokens": self._longest,
         }
+        return with_hash(details, "transformers")
 
     def images(
         self, images: Sequence[Image.Image], on_done: Callable[[int], None] = lambda done: None
     ) -> Float32[np.ndarray, "images features"]:
         """The features of `images`, not normalised. Raises PixelsError for anything but decoded 8-bit pictures."""
-        found: list[Float32[np.ndarray, "_ features"]] = []
-        for start in range(0, len(images), self._batch_size):
-            batch = [_eight_bit(image) for image in images[start : start + self._batch_size]]
-            pixels = self._processor(images=batch, return_tensors="pt")["pixel_values"].to(self._model.device)
-            with torch.inference_mode():
-                found.append(self._model.get_image_features(pixel_values=pixels).cpu().numpy())
-            on_done(len(batch))
-        return self._joined(found)
+        return self._bench.embed(
+            images,
+            prepare=lambda image: self._processor(images=image, return_tensors="np")["pixel_values"][0],
+            embed=lambda pixels: self._model.get_image_features(pixel_values=pixels),
+            width=int(self._model.config.projection_dim),
+            on_done=on_done,
+        )
 
     def texts(self, texts: Sequence[str]) -> TextFeatures:
         """The features of `texts`, not normalised, and how many of them were cut."""
         found: list[Float32[np.ndarray, "_ features"]] = []
         truncated = 0
-        for start in range(0, len(texts), self._batch_size):
-            batch = list(texts[start : start + self._batch_size])
+        for start in range(0, len(texts), self._bench.batch_size):
+            batch = list(texts[start : start + self._bench.batch_size])
             whole = self._tokenizer(batch, truncation=False, verbose=False)["input_ids"]
             truncated += sum(len(tokens) > self._longest for tokens in whole)
             tokens = self._tokenizer(
                 batch, truncation=True, max_length=self._longest, padding=True, return_tensors="pt"
             ).to(self._model.device)
-            with torch.inference_mode():
+            with self._bench.computing():
                 features = self._model.get_text_features(
                     input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
                 )
-            found.append(features.cpu().numpy())
-        return TextFeatures(features=self._joined(found), truncated=truncated)
-
-    def _joined(self, found: list[Float32[np.ndarray, "_ features"]]) -> Float32[np.ndarray, "rows features"]:
-        if not found:
-            return np.empty((0, int(self._model.config.projection_dim)), dtype=np.float32)
-        return np.concatenate(found)
-
-
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """`image` in RGB. Floats would be scaled once more by the processor and come out nearly black."""
-    if not isinstance(image, Image.Image):
-        raise PixelsError(
-            f"CLIP takes decoded PIL images and was given {type(image).__name__}: convert to 8-bit RGB first."
-        )
-    if image.mode not in {"RGB", "L", "P", "1"}:
-        raise PixelsError(
-            f"CLIP takes opaque 8-bit pictures and was given one of mode {image.mode}: lay transparency on white and "
-            "convert it to RGB first."
-        )
-    return image.convert("RGB")
+            found.append(features.float().cpu().numpy())
+        none = np.empty((0, int(self._model.config.projection_dim)), dtype=np.float32)
+        return TextFeatures(features=np.concatenate([none, *found]), truncated=truncated)

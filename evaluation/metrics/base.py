@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Float64, Int, Shaped
 
 from prompts.errors import CanvasError
 
 Statistic = Callable[[Int[np.ndarray, " rows"]], float]
+#: Real images, or those that the entrant learned from.
+ComparesWith = Literal["real", "training"]
 
 
 class FeaturesError(CanvasError):
@@ -48,13 +50,15 @@ class GalleryFeatures:
     """The features of one gallery, a row per generated image, and what its metric compares them with.
 
     `prompts[i]` numbers the prompt of image i; `texts` are the prompts' features, a row per image; `reference` are
-    the features of real images. A metric that asks for neither gets None.
+    the features of real images; `scores[i]` is what a learned judge says of image i and its prompt, and then there
+    are no features. A metric gets what it asks for, and None for the rest.
     """
 
-    images: Float[np.ndarray, "images features"]
+    images: Float[np.ndarray, "images features"] | None = None
     prompts: Int[np.ndarray, " images"]
     texts: Float[np.ndarray, "images features"] | None = None
     reference: Float[np.ndarray, "references features"] | None = None
+    scores: Float[np.ndarray, " images"] | None = None
 
 
 @runtime_checkable
@@ -75,7 +79,11 @@ class Metric(Protocol):
 
     @property
     def extractor(self) -> str:
-        """The line of FEATURES that makes its features."""
+        """The line of FEATURES that makes its features, or of SCORERS that makes its scores."""
+
+    @property
+    def scored(self) -> bool:
+        """Whether it reads `scores`, made by a line of SCORERS, and no features."""
 
     @property
     def weights(self) -> Weights:
@@ -86,8 +94,8 @@ class Metric(Protocol):
         """What is put before each prompt before its features are made; None where prompts play no part."""
 
     @property
-    def needs_reference(self) -> bool:
-        """Whether it compares with reference images."""
+    def compares_with(self) -> ComparesWith | None:
+        """Which other images it compares a gallery with; None where it needs none."""
 
     @property
     def definition(self) -> dict[str, object]:
@@ -97,6 +105,14 @@ class Metric(Protocol):
         """The metric of any choice of the gallery's rows; all rows give the metric itself.
 
         Raises a FeaturesError where the features cannot be judged.
+        """
+
+    def per_image(self, features: GalleryFeatures) -> Float64[np.ndarray, " images"] | None:
+        """Each image's own value, where the metric is a mean of such; None for a distance between sets."""
+
+    def influences(self, features: GalleryFeatures) -> Float64[np.ndarray, " images"] | None:
+        """The first-order effect of each image on the metric, so that value + mean(influences of a resample) is the
+        resample's value to first order; they sum to 0. None where there is no such thing, and a bootstrap is needed.
         """
 
 
@@ -118,3 +134,28 @@ def check_features(features: Shaped[np.ndarray, "..."], what: str, *, at_least: 
             f"the first is row {broken[0]}: extract them again in float32."
         )
     return features.astype(np.float64)
+
+
+def check_features_in_blocks(
+    features: Shaped[np.ndarray, "..."], what: str, *, at_least: int
+) -> Float[np.ndarray, "n d"]:
+    """`features` just as they are, in their own type, after the checks of `check_features`; they may be a np.memmap.
+
+    Rows are read a block at a time and nothing is copied: for tables that are large, and metrics that convert blocks.
+    """
+    if features.ndim != 2 or features.dtype.kind != "f" or len(features) < at_least:
+        return check_features(features, what, at_least=at_least)
+    each = max(1, 2**24 // max(1, features.shape[1] * features.itemsize))
+    starts = range(0, len(features), each)
+    # A sum shows NaN and infinity at a fraction of the cost of looking at every number.
+    with np.errstate(over="ignore", invalid="ignore"):
+        suspect = [start for start in starts if not np.isfinite(features[start : start + each].sum())]
+    broken = [
+        start + row for start in suspect for row in np.flatnonzero(~np.isfinite(features[start : start + each]).all(1))
+    ]
+    if broken:
+        raise NotFiniteFeaturesError(
+            f"The features of {what} hold NaN or infinity in {len(broken)} of {len(features)} rows, "
+            f"the first is row {broken[0]}: extract them again in float32."
+        )
+    return features

@@ -10,16 +10,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Float64, Int, Shaped
+from jaxtyping import Float64, Int, Shaped
 
 from evaluation.metrics.base import (
+    ComparesWith,
     FeaturesError,
     GalleryFeatures,
     MismatchedFeaturesError,
     Statistic,
     Weights,
-    check_features,
 )
+from evaluation.metrics.directions import unit_rows
 from evaluation.metrics.published import CLIP_VIT_B_16, CLIP_VIT_B_32
 
 
@@ -34,8 +35,7 @@ def cosines(images: Shaped[np.ndarray, "..."], texts: Shaped[np.ndarray, "..."])
             f"The images' features are of shape {images.shape} and the texts' of shape {texts.shape}: "
             "every image needs the features of its own text, from the same model."
         )
-    images, texts = check_features(images, "the images", at_least=1), check_features(texts, "the texts", at_least=1)
-    found: Float64[np.ndarray, " images"] = (_unit(images, "image") * _unit(texts, "text")).sum(axis=1)
+    found: Float64[np.ndarray, " images"] = (unit_rows(images, "image") * unit_rows(texts, "text")).sum(axis=1)
     return found
 
 
@@ -60,7 +60,8 @@ class ClipScore:
     clamp: Literal["mean", "each"]
     better: Literal["higher", "lower"] = "higher"
     extractor: str = "clip"
-    needs_reference: bool = False
+    compares_with: ComparesWith | None = None
+    scored: bool = False
     at_least: float | None = 0.0
 
     @property
@@ -70,32 +71,29 @@ class ClipScore:
 
     def statistic(self, features: GalleryFeatures) -> Statistic:
         """The score of any choice of rows."""
-        if features.texts is None:
-            raise FeaturesError(
-                f"{self.name} compares images with their prompts, and no features of prompts were given."
-            )
-        each = self.scale * cosines(features.images, features.texts)
-        if self.clamp == "each":
-            each = np.clip(each, 0, None)
+        each = self.per_image(features)
 
         def score(rows: Int[np.ndarray, " rows"]) -> float:
             return max(0.0, float(each[rows].mean()))
 
         return score
 
+    def per_image(self, features: GalleryFeatures) -> Float64[np.ndarray, " images"]:
+        """Each image's scaled cosine; where the convention clamps the mean, one image's can be negative."""
+        if features.images is None or features.texts is None:
+            raise FeaturesError(
+                f"{self.name} compares images with their prompts, and no features of prompts were given."
+            )
+        each: Float64[np.ndarray, " images"] = self.scale * cosines(features.images, features.texts)
+        return np.clip(each, 0, None) if self.clamp == "each" else each
+
+    def influences(self, features: GalleryFeatures) -> Float64[np.ndarray, " images"]:
+        """Each image's value less the mean; 0 for all where the mean is clamped, as no image then moves the score."""
+        each = self.per_image(features)
+        return np.zeros_like(each) if each.mean() < 0 else each - each.mean()
+
 
 CLIP_SCORE = ClipScore(name="clip_score", weights=CLIP_VIT_B_16, text_prefix="", scale=100.0, clamp="mean")
 CLIP_SCORE_HESSEL = ClipScore(
     name="clip_score_hessel", weights=CLIP_VIT_B_32, text_prefix="A photo depicts ", scale=2.5, clamp="each"
 )
-
-
-def _unit(features: Float[np.ndarray, "n d"], what: str) -> Float[np.ndarray, "n d"]:
-    lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    empty = np.flatnonzero(lengths == 0)
-    if empty.size:
-        raise FeaturesError(
-            f"The features of {what} {empty[0]} are all zero and have no direction: extract them again."
-        )
-    unit: Float[np.ndarray, "n d"] = features / lengths
-    return unit

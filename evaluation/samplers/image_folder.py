@@ -77,7 +77,8 @@ def _read(path: Path) -> dict[tuple[str, int], Path]:
     files: dict[tuple[str, int], Path] = {}
     root = path.parent.resolve()
     for line, row in enumerate(rows, start=2):
-        name, prompt, seed = row["file"], row["prompt"], row.get("seed") or "0"
+        # Prompt sets drop the white space around a prompt, which PartiPrompts has now and then.
+        name, prompt, seed = row["file"], (row["prompt"] or "").strip(), (row.get("seed") or "0").strip()
         if not name or not prompt or not seed.isdecimal():
             raise ImageFolderError(f"{path}, row {line}: needs a file, a prompt and a whole seed from 0.")
         file = (root / name).resolve()

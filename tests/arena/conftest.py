@@ -18,7 +18,6 @@ from zlib import crc32
 
 import numpy as np
 import pytest
-from hypothesis import settings
 from PIL import Image
 
 from arena.images import ImageStore
@@ -29,10 +28,6 @@ from arena.rating import Accepted, PairView, RatingRoom
 from arena.study import Study
 from arena.votes import Choice
 from prompts.prompt import Prompt, PromptSet
-
-# A busy machine makes a quick property slow now and then, which says nothing about the property.
-settings.register_profile("canvas", deadline=None)
-settings.load_profile("canvas")
 
 HERE = Path(__file__).parent
 SECRET = "kept in a drawer"

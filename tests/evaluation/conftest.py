@@ -186,3 +186,56 @@ def images(tmp_path: Path) -> ImageStore:
 def asked() -> PromptSet:
     """Six of the demo's prompts."""
     return find_prompts("demo", sample=6, seed=0)
+
+
+@pytest.fixture(scope="session")
+def inception_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The whole network with random weights, in pytorch-fid's layout: classifier and no counts of batches."""
+    import torch
+
+    from evaluation.features.inception import FidInception
+
+    torch.manual_seed(2)
+    network = FidInception()
+    for name, values in network.state_dict().items():
+        if name.endswith("conv.weight"):  # as large as lets pictures stay apart through all layers
+            values.normal_(0, (2 / values[0].numel()) ** 0.5)
+        elif name.endswith(("running_var", "bn.weight")):
+            values.uniform_(0.8, 1.2)
+        elif name.endswith(("running_mean", "bn.bias")):
+            values.normal_(0, 0.1)
+    state = {name: value for name, value in network.state_dict().items() if not name.endswith("num_batches_tracked")}
+    state |= {"fc.weight": torch.zeros(1008, 2048), "fc.bias": torch.zeros(1008)}
+    file = tmp_path_factory.mktemp("inception") / "pt_inception-2015-12-05-6726825d.pth"
+    torch.save(state, file)
+    return file
+
+
+@pytest.fixture(scope="session")
+def dinov2_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Dinov2Model with random weights, trained on a grid of 5 x 5 patches, saved as transformers saves one."""
+    import torch
+    from transformers import Dinov2Config, Dinov2Model
+
+    torch.manual_seed(3)
+    config = Dinov2Config(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, image_size=70, patch_size=14)
+    folder = tmp_path_factory.mktemp("dinov2") / "tiny-dinov2"
+    model = Dinov2Model(config)
+    for values in model.parameters():
+        if values.ndim >= 2:  # larger than a start of training, so that pictures and places matter to the class token
+            torch.nn.init.normal_(values, std=0.3)
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sscd_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small TorchScript module that takes what the published one takes and gives rows, here not yet of length 1."""
+    import torch
+    from torch import nn
+
+    torch.manual_seed(4)
+    network = nn.Sequential(nn.Conv2d(3, 8, 16, stride=16), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
+    file = tmp_path_factory.mktemp("sscd") / "sscd_disc_mixup.torchscript.pt"
+    torch.jit.script(network.eval()).save(file)  # type: ignore[no-untyped-call]
+    return file

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from evaluation.cli import ListError, app
+from evaluation.cli import app
+from evaluation.cli_options import ListError
 from evaluation.galleries import IncompleteGalleryError
 from evaluation.generate import OtherSettingsError
 from prompts.library import UnknownPromptSetError

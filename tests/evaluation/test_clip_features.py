@@ -1,6 +1,5 @@
 """CLIP's features from a real, tiny CLIPModel, against transformers and torchmetrics used directly."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,10 @@ import torch
 from PIL import Image
 from transformers import CLIPModel, CLIPProcessor
 
-from evaluation.features import FEATURES
-from evaluation.features.base import Extractor, ExtractorSettings, PixelsError
+from evaluation.features.base import ExtractorSettings, PixelsError
 from evaluation.features.clip import ClipFeatures, open_extractor
 from evaluation.metrics.clip_score import clip_score
 from evaluation.weights import DamagedWeightsError, MissingWeightsError, NotWeightsError
-from prompts.plugins import load_plugin
 
 TEXTS = ["a red circle", "a blue square on a white background", "green"]
 
@@ -31,14 +28,6 @@ def images() -> list[Image.Image]:
     rng = np.random.default_rng(0)
     sizes = [(40, 56), (32, 32), (90, 30)]
     return [Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)) for width, height in sizes]
-
-
-@pytest.mark.parametrize("line", sorted(FEATURES))
-def test_every_line_of_the_table_opens_an_extractor(line: str, clip_folder: Path) -> None:
-    opened = load_plugin(FEATURES, line, "extractor")(str(clip_folder), None, ExtractorSettings())
-
-    assert isinstance(opened, Extractor)
-    json.dumps(opened.details)
 
 
 def test_features_are_the_models_own_in_batches_of_any_size(

@@ -58,3 +58,24 @@ def test_features_without_a_direction_are_refused() -> None:
 def test_a_gallery_without_its_prompts_is_refused() -> None:
     with pytest.raises(FeaturesError, match="clip_score compares images with their prompts"):
         CLIP_SCORE.statistic(GalleryFeatures(images=np.ones((2, 2)), prompts=np.arange(2)))
+
+
+@pytest.mark.parametrize("metric", [CLIP_SCORE, CLIP_SCORE_HESSEL])
+def test_the_score_is_the_mean_of_what_each_image_has_and_influences_are_the_rest(metric: Metric) -> None:
+    features = GalleryFeatures(images=at_angles(0, 60, 120), texts=at_angles(0, 0, 0), prompts=np.arange(3))
+    rows = np.array([0, 0, 1])
+    statistic = metric.statistic(features)
+
+    each, influences = metric.per_image(features), metric.influences(features)
+
+    assert each is not None
+    assert influences is not None
+    assert statistic(np.arange(3)) == pytest.approx(each.mean())
+    assert statistic(np.arange(3)) + influences[rows].mean() == pytest.approx(statistic(rows))
+
+
+def test_a_mean_that_is_clamped_is_moved_by_no_image() -> None:
+    features = GalleryFeatures(images=at_angles(180, 150), texts=at_angles(0, 0), prompts=np.arange(2))
+
+    assert CLIP_SCORE.influences(features).tolist() == [0, 0]
+    assert CLIP_SCORE.per_image(features)[0] == pytest.approx(-100)

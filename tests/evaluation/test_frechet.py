@@ -1,5 +1,8 @@
 """The Frechet distance against closed forms, an independent root and 40 digits, and what must not change it."""
 
+import tracemalloc
+from pathlib import Path
+
 import mpmath
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ from hypothesis import strategies as st
 from scipy import linalg
 from scipy.stats import ortho_group
 
+from evaluation.metrics import frechet
 from evaluation.metrics.base import (
     ConstantFeaturesError,
     FeaturesError,
@@ -17,11 +21,14 @@ from evaluation.metrics.base import (
 )
 from evaluation.metrics.frechet import (
     DistanceToReference,
+    FrechetReference,
     Gaussian,
     distance_between,
     frechet_distance,
     gaussian,
+    gaussian_of,
 )
+from evaluation.metrics.moments import moments_of
 
 seeds = st.integers(min_value=0, max_value=2**32 - 1)
 
@@ -168,6 +175,123 @@ def test_a_feature_that_never_varies_in_one_set_is_no_obstacle() -> None:
 
     assert distance == pytest.approx(by_matrix_root(x, y), rel=1e-6)
     assert DistanceToReference(x, y)(np.arange(100)) == pytest.approx(distance, rel=1e-6)
+
+
+def graded(seed: int, n: int, d: int, condition: float) -> np.ndarray:
+    """Rows whose covariance has eigenvalues from 1 down to 1 / condition, in no axis' direction."""
+    rng = np.random.default_rng(seed)
+    lengths = condition ** (-np.linspace(0, 0.5, d))
+    rows: np.ndarray = (rng.normal(size=(n, d)) * lengths) @ ortho_group.rvs(d, random_state=5)
+    return rows + rng.normal(size=d)
+
+
+@pytest.mark.parametrize("condition", [1e4, 1e8, 1e12, 1e16])
+def test_ill_conditioned_sets_agree_with_forty_digits(condition: float) -> None:
+    """Eigenvalues of the product of the covariances would be off by 1e-6 and more."""
+    x, y = graded(30, 40, 6, condition), graded(31, 35, 6, condition)
+
+    distance = frechet_distance(x, y)
+
+    assert distance == pytest.approx(in_forty_digits(x, y), rel=1e-10)
+
+
+def test_sets_flat_in_other_directions_agree_with_forty_digits() -> None:
+    """More images than features, and rank 3 of 5 each, with one direction in common: the definition by rotation.
+
+    In 40 digits a flat covariance has no Cholesky factor, so that a hair's width (1e-30) is put on it.
+    """
+    rng = np.random.default_rng(32)
+    x, y = np.zeros((40, 5)), np.zeros((50, 5))
+    x[:, [0, 1, 2]], y[:, [2, 3, 4]] = rng.normal(size=(40, 3)), 2 * rng.normal(size=(50, 3))
+    axes = ortho_group.rvs(5, random_state=33)
+
+    distance = frechet_distance(x @ axes, y @ axes)
+
+    # All that overlaps is the third feature: the roots' product is that of its two deviations.
+    shift = x.mean(axis=0) - y.mean(axis=0)
+    deviations = x.std(axis=0, ddof=1), y.std(axis=0, ddof=1)
+    with mpmath.workdps(40):
+        covariances = [mpmath.matrix(np.cov(rows, rowvar=False).tolist()) for rows in (x, y)]
+        trace = mpmath.fsum(covariance[i, i] for covariance in covariances for i in range(5))
+        expected = mpmath.mpf(float(shift @ shift)) + trace - 2 * deviations[0][2] * deviations[1][2]
+    assert distance == pytest.approx(float(expected), rel=1e-10)
+
+
+@pytest.fixture
+def no_size_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large tables' ways, at a size where the exact way can be compared with them."""
+    monkeypatch.setattr(frechet, "_SMALL_WORK", 0)
+    monkeypatch.setattr(frechet, "_WIDE", 0)
+
+
+@pytest.mark.usefixtures("no_size_is_small")
+@pytest.mark.parametrize("condition", [1e1, 1e4, 1e6, 1e9, 1e13])
+def test_large_tables_ways_agree_with_forty_digits_however_ill_the_condition(condition: float) -> None:
+    x, y = graded(34, 60, 6, condition), graded(35, 50, 6, condition) * 1.2
+
+    distance = frechet_distance(x, y)
+
+    assert distance == pytest.approx(in_forty_digits(x, y), rel=1e-10)
+
+
+@pytest.mark.usefixtures("no_size_is_small")
+@pytest.mark.parametrize("condition", [1e1, 1e3, 1e5, 1e9])
+def test_products_in_float32_stay_within_a_millionth_and_exact_does_without_them(condition: float) -> None:
+    x = graded(36, 4000, 64, condition).astype(np.float32)
+    y = (graded(37, 4000, 64, condition)[:, ::-1] * 1.1).astype(np.float32)
+    truth = frechet_distance(x.astype(np.float64), y.astype(np.float64))
+
+    quick, exact = frechet_distance(x, y), frechet_distance(x, y, exact=True)
+
+    assert quick == pytest.approx(truth, rel=1e-6)
+    assert exact == pytest.approx(truth, rel=1e-12)
+
+
+@pytest.mark.usefixtures("no_size_is_small")
+def test_a_dead_feature_in_large_tables_loses_nothing() -> None:
+    x, y = drawn(38, 300, 8), drawn(39, 300, 8)
+    x[:, 3], y[:, 5] = 0.1, y[:, 1]
+
+    distance = frechet_distance(x, y)
+
+    alive = [0, 1, 2, 4, 5, 6, 7]
+    rest = (x[:, 3].mean() - y[:, 3].mean()) ** 2 + y[:, 3].var(ddof=1)
+    # A repeated feature is one feature, longer by the root of two.
+    turned_x, turned_y = x[:, alive].copy(), y[:, alive].copy()
+    for rows in (turned_x, turned_y):
+        first, second = rows[:, 1].copy(), rows[:, 4].copy()
+        rows[:, 1], rows[:, 4] = (first + second) / np.sqrt(2), (first - second) / np.sqrt(2)
+    flat = (turned_x[:, 4].mean() - turned_y[:, 4].mean()) ** 2 + turned_x[:, 4].var(ddof=1)
+    kept = [0, 1, 2, 3, 5, 6]
+    assert distance == pytest.approx(frechet_distance(turned_x[:, kept], turned_y[:, kept]) + rest + flat, rel=1e-10)
+
+
+def test_a_reference_that_was_factored_once_gives_the_same_distances(tmp_path: Path) -> None:
+    x, y = drawn(40, 90, 5), drawn(41, 80, 5)
+    np.save(tmp_path / "x.npy", x)
+    reference = FrechetReference(y)
+
+    of_features = reference.distance(x)
+
+    assert of_features == frechet_distance(x, y)
+    assert reference.distance(np.load(tmp_path / "x.npy", mmap_mode="r")) == of_features
+    assert FrechetReference(gaussian(y)).distance(gaussian_of(moments_of(x))) == pytest.approx(of_features, rel=1e-12)
+    assert DistanceToReference(x, reference)(np.arange(90)) == pytest.approx(of_features, rel=1e-12)
+
+
+def test_a_large_table_is_not_copied() -> None:
+    """40,000 x 256 numbers take 41 MB in float32 and twice as much in float64."""
+    rng = np.random.default_rng(42)
+    x = rng.normal(size=(40_000, 256)).astype(np.float32)
+    y = (x[::-1] * rng.uniform(0.8, 1.2, size=256)).astype(np.float32)
+    tracemalloc.start()
+
+    distance = frechet_distance(x, y)
+
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert distance == pytest.approx(frechet_distance(x, y, exact=True), rel=1e-6)
+    assert peak < 35e6
 
 
 def test_float32_features_are_summed_in_float64() -> None:

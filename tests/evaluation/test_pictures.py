@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evaluation.pictures import PictureError, find_pictures, read_picture
+from evaluation.pictures import PictureError, find_pictures, picture_kind, read_picture
 
 
 def test_a_photograph_comes_upright(tmp_path: Path) -> None:
@@ -46,3 +46,24 @@ def test_pictures_are_found_by_name_in_all_folders_below(tmp_path: Path) -> None
         (tmp_path / name).touch()
 
     assert [path.name for path in find_pictures(tmp_path)] == ["a.jpg", "2.PNG"]
+
+
+def test_kind_and_size_come_from_the_first_bytes_and_not_from_the_name(tmp_path: Path) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.new("RGB", (20, 10), "red").save(tmp_path / "turned.png", format="JPEG", exif=turned)
+    noise = np.random.default_rng(0).integers(0, 256, (64, 48, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "whole.png")
+    (tmp_path / "head.png").write_bytes((tmp_path / "whole.png").read_bytes()[:100])
+
+    jpeg, head = picture_kind(tmp_path / "turned.png"), picture_kind(tmp_path / "head.png")
+
+    assert (jpeg.format, jpeg.lossy, jpeg.width_px, jpeg.height_px) == ("JPEG", True, 10, 20)
+    assert (head.format, head.lossy, head.width_px, head.height_px, head.mode) == ("PNG", False, 48, 64, "RGB")
+
+
+def test_a_file_that_is_no_picture_has_no_kind(tmp_path: Path) -> None:
+    (tmp_path / "notes.png").write_text("no picture")
+
+    with pytest.raises(PictureError, match=r"notes\.png cannot be read as a picture"):
+        picture_kind(tmp_path / "notes.png")

@@ -19,7 +19,7 @@ COMMANDS = re.findall(r"^\$ canvas evaluate (.+)$", README, flags=re.MULTILINE)
 
 
 def test_every_file_of_the_room_has_its_line() -> None:
-    named = re.findall(r"^\| `([\w/.]+)` \|", README, flags=re.MULTILINE)
+    named = re.findall(r"^\| `([\w/]+\.py)` \|", README, flags=re.MULTILINE)
 
     files = {str(file.relative_to(ROOM)) for file in ROOM.rglob("*.py")} - {"__init__.py"}
     assert set(named) == files
@@ -28,6 +28,7 @@ def test_every_file_of_the_room_has_its_line() -> None:
 
 def test_every_command_is_shown() -> None:
     known = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
+    known |= {group.name for group in app.registered_groups}
 
     assert {command.split()[0] for command in COMMANDS} == known
 
@@ -45,12 +46,30 @@ def test_the_commands_run_one_after_another(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ARENA_HOME", raising=False)
 
+    monkeypatch.setenv("CANVAS_CACHE", str(tmp_path / "kept"))
+    for name in ("real", "mine"):
+        np.savez(tmp_path / f"{name}.npz", np.random.default_rng(0).normal(size=(20, 4)))
+
     for command in COMMANDS:
+        if command.startswith("people"):
+            _open_study(tmp_path)
         result = CliRunner().invoke(app, shlex.split(command), catch_exceptions=False)
         assert result.exit_code == 0, command
 
     assert (tmp_path / "grid.png").is_file()
     assert (tmp_path / "arena-data" / "ledger.db").is_file()
+
+
+def _open_study(folder: Path) -> None:
+    """A study of the galleries that the commands before have painted."""
+    import arena.cli
+
+    (folder / "shapes.toml").write_text(
+        'name = "shapes"\nquestion = "Which is better?"\nreference = "teal"\ncandidates = ["mine"]\n'
+        'prompts = "demo-6-seed0"\nties = true\nboth_bad = true\nvotes_per_rater = 6\n'
+    )
+    opened = CliRunner().invoke(arena.cli.app, ["study", "open", "shapes.toml"], catch_exceptions=False)
+    assert opened.exit_code == 0, opened.output
 
 
 def test_the_example_says_what_python_says() -> None:

@@ -13,6 +13,7 @@ from evaluation.samplers.base import Sampler, SamplerSettings, SamplerSettingsEr
 from evaluation.samplers.image_folder import ImageFolderError
 from evaluation.samplers.image_folder import open_sampler as open_image_folder
 from evaluation.samplers.swatch import open_sampler as open_swatch
+from prompts.files import read_prompt_file
 from prompts.plugins import load_plugin
 from prompts.prompt import Prompt
 
@@ -77,6 +78,51 @@ def test_a_folder_gives_the_image_of_each_prompt_and_seed(folder: Path) -> None:
 
 def test_a_list_without_seeds_answers_seed_0(folder: Path) -> None:
     listed(folder, ["prompt", "file"], [PROMPTS[0], "circle.png"])
+
+    images = open_image_folder(str(folder), SamplerSettings()).paint(PROMPTS[:1], [0])
+
+    assert len(images) == 1
+
+
+@pytest.mark.parametrize(
+    "listed_prompt", ["a red circle. ", "  a red circle.", "\ta red circle.\n", "a red circle.\N{NO-BREAK SPACE}"]
+)
+def test_a_list_answers_a_prompt_whatever_blanks_stand_around_it_as_in_prompt_files(
+    folder: Path, listed_prompt: str
+) -> None:
+    listed(folder, ["file", "prompt", "seed"], ["circle.png", listed_prompt, " 0 "])
+    (folder / "prompts.csv").write_text(f'Prompt\n"{listed_prompt}"\n', encoding="utf-8")
+    [prompt] = read_prompt_file(folder / "prompts.csv")
+
+    [image] = open_image_folder(str(folder), SamplerSettings()).paint([prompt.text], [0])
+
+    assert image.size == (20, 10)
+
+
+@pytest.mark.parametrize("prompt", ["", "   "])
+def test_a_row_whose_prompt_is_blank_is_refused(folder: Path, prompt: str) -> None:
+    listed(folder, ["file", "prompt"], ["circle.png", prompt])
+
+    with pytest.raises(ImageFolderError, match=r"row 2: needs a file, a prompt and a whole seed from 0"):
+        open_image_folder(str(folder), SamplerSettings())
+
+
+def test_two_prompts_that_differ_by_blanks_around_them_are_one(folder: Path) -> None:
+    listed(folder, ["file", "prompt"], ["circle.png", "a red circle"], ["square.png", "a red circle "])
+
+    with pytest.raises(ImageFolderError, match=r"row 3: a second image for 'a red circle' with seed 0"):
+        open_image_folder(str(folder), SamplerSettings())
+
+
+def test_a_row_that_ends_before_its_prompt_is_refused(folder: Path) -> None:
+    listed(folder, ["file", "prompt", "seed"], ["circle.png"])
+
+    with pytest.raises(ImageFolderError, match="row 2: needs a file, a prompt"):
+        open_image_folder(str(folder), SamplerSettings())
+
+
+def test_a_row_that_ends_before_its_seed_answers_seed_0(folder: Path) -> None:
+    listed(folder, ["file", "prompt", "seed"], ["circle.png", PROMPTS[0]])
 
     images = open_image_folder(str(folder), SamplerSettings()).paint(PROMPTS[:1], [0])
 

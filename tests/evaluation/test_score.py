@@ -12,6 +12,8 @@ from PIL import Image
 from arena.images import ImageStore
 from arena.ledger.ledger import Ledger
 from arena.ledger.records import Score
+from evaluation.bench import MissingReferenceError
+from evaluation.feature_store import FeatureStore
 from evaluation.features.base import ExtractorSettings
 from evaluation.features.clip import open_extractor
 from evaluation.galleries import IncompleteGalleryError, NoGalleryError, whole_galleries, whole_gallery
@@ -22,9 +24,11 @@ from evaluation.metrics.clip_score import clip_score, clip_score_hessel
 from evaluation.metrics.frechet import frechet_distance
 from evaluation.pictures import PictureError
 from evaluation.reference import ReferenceImages
-from evaluation.score import MissingReferenceError, ScoreSettings, score
+from evaluation.score import ScoreSettings, TooLongPromptsError, score
 from prompts.plugins import UnknownPluginError, load_plugin
 from prompts.prompt import PromptSet
+
+OF_CLIP = ["clip_score", "clip_score_hessel", "clip_fid"]
 
 
 @pytest.fixture
@@ -62,8 +66,8 @@ def scores(
     clip_folder: Path,
     reference: ReferenceImages,
 ) -> list[Score]:
-    """Every metric of both entrants."""
-    return measured(ledger, images, asked, clip_folder, list(METRICS), reference)
+    """The metrics that CLIP makes the features of, for both entrants."""
+    return measured(ledger, images, asked, clip_folder, OF_CLIP, reference)
 
 
 def measured(
@@ -83,7 +87,9 @@ def measured(
         seeds=[0, 1],
         metrics=metrics,
         reference=reference,
-        settings=ScoreSettings(weights=Weights(source=str(clip_folder), revision=None), resamples=100, **settings),
+        settings=ScoreSettings(
+            **{"weights": {"clip": Weights(source=str(clip_folder), revision=None)}, "resamples": 100, **settings}
+        ),
     )
 
 
@@ -125,7 +131,7 @@ def test_values_are_the_metrics_of_the_galleries_own_features(
 
 
 def test_every_score_has_an_interval_and_its_number_of_images(scores: list[Score], asked: PromptSet) -> None:
-    assert [one.metric for one in scores] == [metric for metric in METRICS for _ in range(2)]
+    assert [one.metric for one in scores] == [metric for metric in OF_CLIP for _ in range(2)]
     for one in scores:
         assert one.low < one.value < one.high
         assert (one.n, one.prompt_set_id) == (12, asked.id)
@@ -149,6 +155,98 @@ def test_scores_are_kept_with_what_makes_them_comparable(
     assert set(kept.details["versions"]) >= {"torch", "transformers"}
 
 
+def test_metrics_of_means_keep_each_prompts_value_and_distances_keep_none(
+    scores: list[Score], asked: PromptSet
+) -> None:
+    score_of = of(scores, "clip_score", "teal").details["per_prompt"]
+
+    assert set(score_of) == {prompt.id for prompt in asked}
+    assert np.mean(list(score_of.values())) == pytest.approx(of(scores, "clip_score", "teal").value, rel=1e-5)
+    assert "per_prompt" not in of(scores, "clip_fid", "teal").details
+
+
+def test_metrics_of_several_extractors_are_measured_together_each_with_its_own_weights(
+    painted: None,
+    ledger: Ledger,
+    images: ImageStore,
+    asked: PromptSet,
+    clip_folder: Path,
+    dinov2_folder: Path,
+    sscd_file: Path,
+    reference: ReferenceImages,
+) -> None:
+    metrics = ["dinov2_fd", "clip_score", "precision", "recall", "density", "coverage", "auth_pct", "copy_score"]
+
+    found = score(
+        ledger,
+        images,
+        galleries=whole_galleries(ledger, asked, [0, 1]),
+        prompts=asked,
+        seeds=[0, 1],
+        metrics=metrics,
+        reference=reference,
+        training=reference,
+        settings=ScoreSettings(
+            weights={
+                "clip": Weights(source=str(clip_folder), revision=None),
+                "dinov2": Weights(source=str(dinov2_folder), revision=None),
+                "copy_score": Weights(source=str(sscd_file), revision=None),
+            },
+            resamples=100,
+        ),
+    )
+
+    assert [one.metric for one in found] == [metric for metric in metrics for _ in range(2)]
+    assert of(found, "copy_score", "teal").details["extractor"]["extractor"] == "sscd"
+    assert of(found, "auth_pct", "teal").details["reference"]["images"] == 10
+    assert 0 <= of(found, "precision", "teal").value <= 1
+
+
+def test_a_learned_judge_scores_each_image_beside_its_prompt(
+    painted: None, ledger: Ledger, images: ImageStore, asked: PromptSet, clip_folder: Path
+) -> None:
+    found = measured(
+        ledger,
+        images,
+        asked,
+        clip_folder,
+        ["pick_score"],
+        weights={"pick_score": Weights(source=str(clip_folder), revision=None)},
+        companions={"pick_score": str(clip_folder)},
+    )
+
+    teal = of(found, "pick_score", "teal")
+    assert teal.low <= teal.value <= teal.high
+    assert set(teal.details["per_prompt"]) == {prompt.id for prompt in asked}
+
+
+def test_a_metric_about_copies_asks_for_the_training_images(
+    ledger: Ledger, images: ImageStore, asked: PromptSet, clip_folder: Path, painted: None
+) -> None:
+    with pytest.raises(MissingReferenceError, match=r"copy_score compares .* training images: .*--training-images"):
+        measured(ledger, images, asked, clip_folder, ["copy_score"])
+
+
+def test_features_of_reference_images_are_made_once_and_kept(
+    painted: None,
+    ledger: Ledger,
+    images: ImageStore,
+    asked: PromptSet,
+    clip_folder: Path,
+    reference: ReferenceImages,
+    tmp_path: Path,
+) -> None:
+    store = FeatureStore(tmp_path / "kept")
+    first = measured(ledger, images, asked, clip_folder, ["clip_fid"], reference, store=store)
+    [features] = (tmp_path / "kept").rglob("features.npy")
+    made = features.stat().st_mtime_ns
+
+    second = measured(ledger, images, asked, clip_folder, ["clip_fid"], reference, store=store)
+
+    assert features.stat().st_mtime_ns == made
+    assert [one.value for one in second] == [one.value for one in first]
+
+
 def test_measuring_again_gives_the_same_numbers(
     scores: list[Score], ledger: Ledger, images: ImageStore, asked: PromptSet, clip_folder: Path
 ) -> None:
@@ -170,9 +268,11 @@ def test_prompts_that_were_cut_are_counted(
         ledger, images, entrant=entrant, prompts=long, seeds=[0, 1], clock=lambda: datetime(2025, 3, 1, tzinfo=UTC)
     )
 
-    [found] = measured(ledger, images, long, clip_folder, ["clip_score"])
+    [found] = measured(ledger, images, long, clip_folder, ["clip_score"], cuts_long_prompts=True)
 
     assert found.details["texts_cut"] == 1
+    with pytest.raises(TooLongPromptsError, match=r"1 prompts are longer than clip reads.*--cut-long-prompts"):
+        measured(ledger, images, long, clip_folder, ["clip_score"])
 
 
 def test_a_gallery_that_lacks_images_says_how_many_and_what_paints_them(
@@ -180,7 +280,7 @@ def test_a_gallery_that_lacks_images_says_how_many_and_what_paints_them(
 ) -> None:
     sentence = (
         "The gallery of 'teal' lacks 6 of the 18 images for the prompt set 'demo-6-seed0' with seeds 0,1,2. "
-        "Paint them with `canvas evaluate generate --entrant teal --prompts demo-6-seed0 --seeds 0,1,2`."
+        "Paint them with `canvas evaluate generate --entrant teal --prompts demo --sample 6 --seeds 0,1,2`."
     )
 
     with pytest.raises(IncompleteGalleryError) as caught:
@@ -219,7 +319,7 @@ def test_a_metric_against_real_images_asks_for_them(
 def test_an_unknown_metric_is_named_with_the_known_ones(
     ledger: Ledger, images: ImageStore, asked: PromptSet, clip_folder: Path, painted: None
 ) -> None:
-    with pytest.raises(UnknownPluginError, match=r"no metric named 'fdi'\. Known: clip_fid, clip_score"):
+    with pytest.raises(UnknownPluginError, match=r"no metric named 'fdi'\. Known: aesthetic, auth_pct, clip_fid"):
         measured(ledger, images, asked, clip_folder, ["fdi"])
 
 

@@ -4,11 +4,6 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
-
-# A busy machine makes a quick property slow now and then, which says nothing about the property.
-settings.register_profile("canvas", deadline=None)
-settings.load_profile("canvas")
 
 HERE = Path(__file__).parent
 

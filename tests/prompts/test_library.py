@@ -1,14 +1,18 @@
 """Finding prompts by name or path, and the table of the sets that have a name."""
 
 import inspect
+import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from prompts.files import MissingPromptFileError
-from prompts.library import UnknownPromptSetError, find_prompts, known_sets
+from prompts.library import UnknownPromptSetError, as_options, find_prompts, known_sets
 from prompts.plugins import load_plugin
-from prompts.prompt import SampleError
+from prompts.prompt import PromptSet, SampleError
 from prompts.sets import PROMPT_SETS, demo
 from prompts.sets.base import LoadPromptSet, PromptSetFacts
 from prompts.sets.parti import MissingPartiError
@@ -63,6 +67,55 @@ def test_a_sample_can_be_drawn_from_either(tmp_path: Path) -> None:
 def test_a_sample_of_none_is_refused_and_is_not_the_whole_set() -> None:
     with pytest.raises(SampleError):
         find_prompts("demo", sample=0)
+
+
+def found_by(options: str) -> PromptSet:
+    """The prompts that a command line with these options means."""
+    words = shlex.split(options)
+    given = dict(zip(words[::2], words[1::2], strict=True))
+    assert set(given) <= {"--prompts", "--sample", "--sample-seed"}
+    sample = int(given["--sample"]) if "--sample" in given else None
+    return find_prompts(given["--prompts"], sample=sample, seed=int(given.get("--sample-seed", "0")))
+
+
+@pytest.mark.parametrize("name", ["mine.csv", "my prompts.txt", "it's-24-seed3.txt"])
+@pytest.mark.parametrize("relative", [True, False])
+@pytest.mark.parametrize(("sample", "seed"), [(None, 0), (2, 0), (2, 13)])
+def test_the_options_of_a_file_find_the_same_prompts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, relative: bool, sample: int | None, seed: int
+) -> None:
+    folder = tmp_path / "of mine"
+    folder.mkdir()
+    (folder / name).write_text("Prompt\na cat\na dog\na bird\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    prompts = find_prompts((Path("of mine") if relative else folder) / name, sample=sample, seed=seed)
+
+    options = as_options(prompts)
+
+    assert found_by(options) == prompts
+
+
+def test_the_options_of_a_known_set_are_its_name_and_how_it_was_drawn() -> None:
+    assert as_options(demo.load()) == "--prompts demo"
+    assert as_options(demo.load().sample(12, 0)) == "--prompts demo --sample 12"
+    assert as_options(demo.load().sample(12, 5)) == "--prompts demo --sample 12 --sample-seed 5"
+
+
+@given(count=st.integers(1, 48), seed=st.integers(0, 2**40))
+def test_the_options_of_a_sample_find_it_again(count: int, seed: int) -> None:
+    prompts = demo.load().sample(count, seed)
+
+    assert found_by(as_options(prompts)) == prompts
+
+
+def test_a_name_alone_becomes_options_too() -> None:
+    assert as_options("parti") == "--prompts parti"
+    assert as_options("parti-24-seed3") == "--prompts parti --sample 24 --sample-seed 3"
+    assert as_options("my own.csv-24-seed0") == "--prompts 'my own.csv' --sample 24"
+
+
+def test_a_set_without_a_file_of_its_name_goes_by_its_name() -> None:
+    assert as_options(replace(demo.load(), name="made here")) == "--prompts 'made here'"
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
