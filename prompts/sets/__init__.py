@@ -3,4 +3,8 @@
 PROMPT_SETS: dict[str, str] = {
     "parti": "prompts.sets.parti:load",
     "demo": "prompts.sets.demo:load",
+    "characters": "prompts.sets.characters:load",
+    "celebrities": "prompts.sets.celebrities:load",
+    "logos": "prompts.sets.logos:load",
+    "controls": "prompts.sets.controls:load",
 }

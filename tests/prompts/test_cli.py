@@ -47,7 +47,8 @@ def test_list_as_json_is_one_value() -> None:
         "source": parti.ADDRESS,
         "about": parti.FACTS.about,
     }
-    assert [row["name"] for row in json.loads(result.stdout)] == ["parti", "demo"]
+    names = ["parti", "demo", "characters", "celebrities", "logos", "controls"]
+    assert [row["name"] for row in json.loads(result.stdout)] == names
     assert result.stderr == ""
 
 
