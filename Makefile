@@ -9,6 +9,8 @@ EXTRAS := postgres,training,dev
 # uv's torch backend: `TORCH_BACKEND=cpu make demo` takes the small CPU build from PyTorch's own index.
 TORCH_BACKEND ?=
 DEMO ?=
+# How many test processes run side by side; the tests of one file stay together.
+WORKERS ?= 2
 
 .PHONY: help setup demo test check format lock image-check clean
 
@@ -26,7 +28,7 @@ demo: setup ## Walk the whole road and open the site; DEMO="--no-serve" hands op
 
 test: setup ## Run every test, those in a real browser among them
 	@scripts/find_chromium.sh --install > /dev/null
-	@CHROMIUM="$$(scripts/find_chromium.sh)" $(BIN)/pytest
+	@CHROMIUM="$$(scripts/find_chromium.sh)" $(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 check: setup ## Format, lint, types, arrows between the rooms, Dockerfile
 	@$(BIN)/ruff format --check .

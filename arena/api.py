@@ -23,6 +23,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
+from starlette.types import Scope
 
 from arena.ballots import GUARD_MS, Ballot
 from arena.board import board_from_votes
@@ -31,7 +33,10 @@ from arena.images import ImageStore, UnknownImageError
 from arena.invitations import InvitationError
 from arena.ledger import errors
 from arena.ledger.ledger import Ledger
+from arena.rate_limits import new_rater_wait_s, too_many
 from arena.rating import LONGEST_COMMENT, Accepted, PairView, RatingRoom, ReportKind
+from arena.rating_crowd import SITE_NAMES, way_back
+from arena.rating_refusals import Code, refusal
 from arena.reception import End, Reception, Welcome
 from arena.votes import Choice
 from prompts.errors import CanvasError, quoted
@@ -47,23 +52,34 @@ IDLE_S = 300
 _FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 _NOT_KEPT = {"Cache-Control": "no-store"}
 
-#: What each refusal is in HTTP. The first class that fits counts; anything else is our own mistake, a 500.
-_STATUS: tuple[tuple[type[CanvasError], int], ...] = (
-    (errors.UnknownStudyError, 404),
-    (errors.UnknownPairError, 404),
-    (errors.UnknownGeneratedImageError, 404),
-    (UnknownImageError, 404),
-    (errors.UnknownRaterError, 403),
-    (errors.NotInvitedError, 403),
-    (InvitationError, 403),
-    (errors.ForeignPairError, 403),
-    (errors.ChoiceNotOfferedError, 422),
-    (errors.VoteFormError, 422),
-    (errors.AccidentalVoteError, 422),
-    (errors.RatingError, 409),
-    (errors.LedgerWriteError, 503),
-    (errors.LedgerReadError, 503),
-)
+
+class NotJsonError(CanvasError):
+    """A request that does not say that it is JSON (HTTP 415)."""
+
+
+#: What each refusal is in HTTP, and by which code the page knows it; anything else is our own mistake, a 500.
+REFUSALS: dict[type[CanvasError], tuple[int, Code]] = {
+    errors.UnknownStudyError: (404, Code.UNKNOWN_STUDY),
+    errors.UnknownPairError: (404, Code.UNKNOWN_PAIR),
+    errors.UnknownGeneratedImageError: (404, Code.UNKNOWN_IMAGE),
+    UnknownImageError: (404, Code.UNKNOWN_IMAGE),
+    errors.UnknownRaterError: (403, Code.UNKNOWN_RATER),
+    errors.NotInvitedError: (403, Code.NOT_INVITED),
+    errors.UnfilledLinkError: (403, Code.LINK_NOT_FILLED),
+    InvitationError: (403, Code.LINK_NOT_VALID),
+    errors.ForeignPairError: (403, Code.FOREIGN_PAIR),
+    errors.StudyClosedError: (409, Code.STUDY_CLOSED),
+    errors.AlreadyVotedError: (409, Code.ALREADY_VOTED),
+    errors.KeyReusedError: (409, Code.KEY_REUSED),
+    errors.RoundError: (409, Code.ROUND_NOT_OPEN),
+    errors.StageError: (409, Code.STEP_NOT_OPEN),
+    NotJsonError: (415, Code.UNREADABLE_REQUEST),
+    errors.ChoiceNotOfferedError: (422, Code.CHOICE_NOT_OFFERED),
+    errors.VoteFormError: (422, Code.VOTE_NOT_VALID),
+    errors.AccidentalVoteError: (422, Code.ACCIDENTAL_VOTE),
+    errors.LedgerWriteError: (503, Code.NOT_NOW),
+    errors.LedgerReadError: (503, Code.NOT_NOW),
+}
 
 # PostgreSQL keeps no NUL in a text, and would only say so when it is asked.
 _TEXT = r"^[^\x00]*$"
@@ -83,9 +99,13 @@ class StudyBody(BaseModel):
 
 
 class JoinBody(StudyBody):
-    """A rater comes to a study; `arrival` are the query parameters of the page, such as a crowd site's."""
+    """A rater comes to a study; `arrival` are the query parameters of the page, such as a crowd site's.
+
+    `anew`: who took consent back begins again, as somebody new.
+    """
 
     arrival: Annotated[dict[ArrivalKey, ArrivalValue], Field(max_length=20)] = {}
+    anew: bool = False
 
 
 class PracticeBody(StudyBody):
@@ -140,16 +160,26 @@ class ReportBody(PairBody):
 
 
 def rating_routes(
-    room: RatingRoom, reception: Reception, cookie: RaterCookie, *, clock: Clock, dice: Dice
+    room: RatingRoom,
+    reception: Reception,
+    cookie: RaterCookie,
+    *,
+    clock: Clock,
+    dice: Dice,
+    may_read: Callable[[Scope], bool] = lambda _: False,
 ) -> APIRouter:
-    """/rate/api/join, consent, practice, check, vote, undo, report, withdraw, and /rate/image/TOKEN."""
+    """/rate/api/join, consent, decline, practice, check, vote, undo, report, withdraw, and /rate/image/TOKEN.
+
+    `may_read` says whether whoever sent a request may read results: the end page then offers them.
+    """
     router = APIRouter(prefix="/rate")
-    counter = _Counter(room, reception, cookie, clock=clock, dice=dice)
+    counter = _Counter(room, reception, cookie, clock=clock, dice=dice, may_read=may_read)
     # First, and a route of Starlette's: to find it late and to read it as FastAPI does takes a quarter of a vote's CPU.
     router.add_route("/rate/api/vote", counter.vote, methods=["POST"])
     posts: dict[str, Callable[..., Any]] = {
         "join": counter.join,
         "consent": counter.consent,
+        "decline": counter.decline,
         "practice": counter.practice,
         "check": counter.check,
         "undo": counter.undo,
@@ -164,7 +194,7 @@ def rating_routes(
     @router.post("/api/{rest:path}")
     @router.get("/image/{rest:path}")
     async def nothing() -> JSONResponse:
-        raise HTTPException(404, "There is nothing at this address.")
+        return JSONResponse(refusal("There is nothing at this address.", Code.NOTHING_THERE), 404, _NOT_KEPT)
 
     return router
 
@@ -173,37 +203,64 @@ class _Counter:
     """Answers the rating page's requests, one method each."""
 
     def __init__(
-        self, room: RatingRoom, reception: Reception, cookie: RaterCookie, *, clock: Clock, dice: Dice
+        self,
+        room: RatingRoom,
+        reception: Reception,
+        cookie: RaterCookie,
+        *,
+        clock: Clock,
+        dice: Dice,
+        may_read: Callable[[Scope], bool],
     ) -> None:
         self._room, self._reception, self._cookie = room, reception, cookie
-        self._clock, self._dice = clock, dice
+        self._clock, self._dice, self._may_read = clock, dice, may_read
         self._bell = _Bell()
 
-    def join(self, body: JoinBody, request: Request) -> JSONResponse:
-        welcome = self._reception.arrive(
-            body.study,
-            known=self._cookie.read(request.cookies),
-            arrival=body.arrival,
-            at_hand=PAIRS_AT_HAND,
-            rng=self._dice(),
-            now=self._clock(),
-        )
-        answer = JSONResponse(_welcome(welcome), headers=_NOT_KEPT)
-        self._cookie.write(answer, welcome.rater)
+    async def join(self, body: JoinBody, request: Request) -> JSONResponse:
+        known = self._cookie.read(request.cookies)
+        is_new = await run_in_threadpool(self._reception.would_be_new, body.study, known=known, arrival=body.arrival)
+        # Asked here and not in a thread: everything is counted in the event loop.
+        wait_s = new_rater_wait_s(request.scope) if is_new or body.anew else 0
+        if wait_s:
+            headers = {**_NOT_KEPT, "Retry-After": str(wait_s)}
+            return JSONResponse(refusal(too_many(wait_s), Code.TOO_MANY_REQUESTS), 429, headers)
+        return await run_in_threadpool(self._let_in, body, known, request)
+
+    def _let_in(self, body: JoinBody, known: int | None, request: Request) -> JSONResponse:
+        try:
+            welcome = self._reception.arrive(
+                body.study,
+                known=known,
+                arrival=body.arrival,
+                at_hand=PAIRS_AT_HAND,
+                anew=body.anew,
+                rng=self._dice(),
+                now=self._clock(),
+            )
+        except (errors.RatingError, InvitationError) as error:
+            # Who is let in learns the study's language with everything else; who is not, learns it here.
+            return _refused(error, language=self._reception.language_of(body.study))
+        answer = JSONResponse(self._said(welcome, request), headers=_NOT_KEPT)
+        if welcome.rater is not None:
+            self._cookie.write(answer, welcome.rater)
         return answer
 
     def consent(self, body: StudyBody, request: Request) -> JSONResponse:
         rater = self._rater(request)
         self._reception.consent(body.study, rater, now=self._clock())
-        return JSONResponse(self._welcome(body.study, rater), headers=_NOT_KEPT)
+        return JSONResponse(self._welcome(body.study, rater, request), headers=_NOT_KEPT)
+
+    def decline(self, body: StudyBody, request: Request) -> JSONResponse:
+        self._reception.decline(body.study, self._rater(request), now=self._clock())
+        return JSONResponse({"declined": True}, headers=_NOT_KEPT)
 
     def practice(self, body: PracticeBody, request: Request) -> JSONResponse:
         rater = self._rater(request)
         found = self._reception.practise(
             body.study, rater, pair=body.pair, choices=body.choices, rng=self._dice(), now=self._clock()
         )
-        following = self._welcome(body.study, rater) if found.over else None
-        answer = {"good": found.good, "feedback": found.feedback, "join": following}
+        following = self._welcome(body.study, rater, request) if found.over else None
+        answer = {"good": found.good, "right": found.right, "feedback": found.feedback, "join": following}
         return JSONResponse(answer, headers=_NOT_KEPT)
 
     def check(self, body: CheckBody, request: Request) -> JSONResponse:
@@ -211,13 +268,17 @@ class _Counter:
         passed = self._reception.answer_check(
             body.study, rater, body.answers, tries_left=body.tries_left, now=self._clock()
         )
-        following = self._welcome(body.study, rater)
+        following = self._welcome(body.study, rater, request)
         tries_left = following["check"]["tries_left"] if following["check"] else 0
         return JSONResponse({"passed": passed, "tries_left": tries_left, "join": following}, headers=_NOT_KEPT)
 
     async def vote(self, request: Request) -> Response:
         await _json_only(request)
-        body = _read_vote(await request.body())
+        try:
+            body = _read_vote(await request.body())
+        except ClientDisconnect:
+            # Nobody hears it; FastAPI answers so for its own routes.
+            return JSONResponse(refusal("This request broke off.", Code.UNREADABLE_REQUEST), 400, _NOT_KEPT)
         rater = self._rater(request)
         choices = body.choices
         if choices is None:
@@ -282,13 +343,15 @@ class _Counter:
     def _rater(self, request: Request) -> int:
         rater = self._cookie.read(request.cookies)
         if rater is None:
-            raise HTTPException(403, "This browser has not joined a study. Open the study's page first.")
+            raise errors.UnknownRaterError("This browser has not joined a study. Open the study's page first.")
         return rater
 
-    def _welcome(self, study: str, rater: int) -> dict[str, Any]:
-        return _welcome(
-            self._reception.welcome(study, rater, at_hand=PAIRS_AT_HAND, rng=self._dice(), now=self._clock())
-        )
+    def _welcome(self, study: str, rater: int, request: Request) -> dict[str, Any]:
+        welcome = self._reception.welcome(study, rater, at_hand=PAIRS_AT_HAND, rng=self._dice(), now=self._clock())
+        return self._said(welcome, request)
+
+    def _said(self, welcome: Welcome, request: Request) -> dict[str, Any]:
+        return _welcome(welcome, may_read=self._may_read(request.scope))
 
 
 class _Bell:
@@ -350,20 +413,27 @@ def research_routes(ledger: Ledger, images: ImageStore) -> APIRouter:
 
 
 def answer_errors(app: FastAPI) -> None:
-    """Every refusal of a JSON route is `{"error": "one sentence"}` with the fitting status."""
+    """Every refusal of a JSON route is `{"error": "one sentence", "code": "one_word"}` with the fitting status."""
 
     @app.exception_handler(CanvasError)
     def refused(request: Request, error: Exception) -> JSONResponse:
-        status = next((code for kind, code in _STATUS if isinstance(error, kind)), None)
-        if status is None:
-            raise error
-        return JSONResponse({"error": str(error)}, status, _NOT_KEPT)
+        assert isinstance(error, CanvasError)
+        return _refused(error)
 
     @app.exception_handler(RequestValidationError)
     def misread(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
         places = sorted({".".join(str(step) for step in fault["loc"]) for fault in error.errors()})
-        return JSONResponse({"error": f"This request cannot be read; see {', '.join(places)}."}, 422, _NOT_KEPT)
+        sentence = f"This request cannot be read; see {', '.join(places)}."
+        return JSONResponse(refusal(sentence, Code.UNREADABLE_REQUEST), 422, _NOT_KEPT)
+
+
+def _refused(error: CanvasError, *, language: str = "") -> JSONResponse:
+    kind = next((kind for kind in type(error).__mro__ if kind in REFUSALS), None)
+    if kind is None:
+        raise error
+    status, code = REFUSALS[kind]
+    return JSONResponse(refusal(str(error), code, language=language), status, _NOT_KEPT)
 
 
 def _read_vote(body: bytes) -> VoteBody:
@@ -377,11 +447,11 @@ def _read_vote(body: bytes) -> VoteBody:
 async def _json_only(request: Request) -> None:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
-        raise HTTPException(415, "Send JSON: the content type must be application/json.")
+        raise NotJsonError("Send JSON: the content type must be application/json.")
 
 
-def _welcome(welcome: Welcome) -> dict[str, Any]:
-    study, stage = welcome.study, welcome.stage
+def _welcome(welcome: Welcome, *, may_read: bool) -> dict[str, Any]:
+    study, stage, crowd = welcome.study, welcome.stage, welcome.study.crowd
     questions = [{"key": question.key, "text": question.text} for question in study.asked]
     checks = [{"text": check.text, "answers": list(check.answers)} for check in study.checks]
     return {
@@ -396,6 +466,7 @@ def _welcome(welcome: Welcome) -> dict[str, Any]:
             "votes_per_rater": study.votes_per_rater,
             "guard_ms": GUARD_MS,
             "idle_s": IDLE_S,
+            "crowd": None if crowd is None else {"site": SITE_NAMES[crowd.site], "address": way_back(crowd)},
         },
         "stage": stage,
         "consent": {"text": study.consent, "instructions": study.instructions} if stage == "consent" else None,
@@ -404,6 +475,7 @@ def _welcome(welcome: Welcome) -> dict[str, Any]:
         "done": welcome.done,
         "pairs": [_pair(pair) for pair in welcome.pairs],
         "end": _end(welcome.end),
+        "may_read": may_read,
     }
 
 

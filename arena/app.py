@@ -55,17 +55,22 @@ def _build(settings: Settings) -> "FastAPI":
     from fastapi import FastAPI
     from starlette.staticfiles import StaticFiles
 
+    from arena.accounts import Role
     from arena.api import answer_errors, rating_routes, research_routes
     from arena.cookies import RaterCookie
     from arena.images import ImageStore
     from arena.invitations import Invitations
+    from arena.labelling.api import PREFIX, label_routes
+    from arena.labelling.room import LabelRoom
     from arena.ledger.ledger import Ledger
     from arena.pages.admin import admin_routes
     from arena.pages.dashboard import dashboard_page
     from arena.pages.gallery import gallery_routes
     from arena.pages.home import home_routes
     from arena.pages.html import ASSETS
+    from arena.pages.metrics import metrics_routes
     from arena.pages.rate import rating_page
+    from arena.pages.reports import reports_routes
     from arena.pages.shell import HEAD, house_theme
     from arena.quality import Gates
     from arena.rating import RatingRoom
@@ -93,11 +98,21 @@ def _build(settings: Settings) -> "FastAPI":
             rater_cookie,
             clock=lambda: datetime.now(UTC),
             dice=cache(np.random.default_rng),
+            may_read=lambda scope: doorkeeper.visitor(scope).may_enter(Role.RESEARCHER),
+        )
+    )
+    app.include_router(
+        label_routes(
+            LabelRoom(ledger, images, identity_secret=secret),
+            RaterCookie(secret, secure=settings.cookie_secure, path=PREFIX),
+            clock=lambda: datetime.now(UTC),
+            dice=cache(np.random.default_rng),
         )
     )
     app.include_router(research_routes(ledger, images))
     app.include_router(home_routes(ledger, doorkeeper))
     app.include_router(gallery_routes(ledger))
+    app.include_router(metrics_routes(ledger))
     app.include_router(
         admin_routes(
             ledger,
@@ -108,6 +123,7 @@ def _build(settings: Settings) -> "FastAPI":
             clock=lambda: datetime.now(UTC),
         )
     )
+    app.include_router(reports_routes(ledger))
     app.mount("/assets", StaticFiles(directory=ASSETS), name="assets")
     _serve_icons(app)
 
@@ -139,6 +155,7 @@ def _post_guards(app: "FastAPI", settings: Settings, secret: str, rater_cookie: 
     from arena.cookies import AccountCookie
     from arena.doors import Doors, make_doorkeeper
     from arena.guard import LIVE_PAGE, STILL_PAGE, Guard
+    from arena.heads import Heads
     from arena.pages.login import login_routes
     from arena.rate_limits import RateLimiter, RateLimits, Rates
 
@@ -152,6 +169,7 @@ def _post_guards(app: "FastAPI", settings: Settings, secret: str, rater_cookie: 
     )
     limiter = RateLimiter(rates if settings.rate_limits else None)
     # The last one added is the first to see a request.
+    app.add_middleware(Heads)
     app.add_middleware(Doors, doorkeeper=doorkeeper)
     app.add_middleware(RateLimits, limiter=limiter, addresses=addresses, cookie=rater_cookie)
     app.add_middleware(

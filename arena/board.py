@@ -6,11 +6,20 @@ voted never meet on one board.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from arena.canonical import canonical_json
-from arena.quality import GATES_VERSION, QualityVote, excluded_raters, judge_raters, with_and_without
+from arena.quality import (
+    GATES_VERSION,
+    Gates,
+    GateState,
+    QualityVote,
+    broken_gates,
+    excluded_raters,
+    judge_raters,
+    with_and_without,
+)
 from arena.statistics.against_reference import METHOD_VERSION, EntrantResult, compare_with_reference
 from arena.statistics.position import PositionTest, position_test
 from arena.statistics.votes import VoteTable, from_records
@@ -31,13 +40,34 @@ class ForeignVoteError(CanvasError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gated:
-    """The same board without the raters who failed a declared gate; `excluded` is how many they are."""
+    """The same board without the raters who failed a declared gate.
+
+    `excluded` of `judged` raters failed one. `judged` counts whoever voted on any question, or on a repeat or a gold
+    pair only. `failed_by` says how many each declared gate fails; who fails two counts twice. `broken` are the gates
+    that exclude nobody, since they are not to be believed, each with the reason.
+    """
 
     gates_version: str
     excluded: int
-    votes: int
-    raters: int
-    rows: tuple[EntrantResult, ...]
+    judged: int
+    failed_by: dict[str, int]
+    broken: dict[str, str]
+    board: "Board"
+
+    @property
+    def votes(self) -> int:
+        """The votes that are left."""
+        return self.board.votes
+
+    @property
+    def raters(self) -> int:
+        """Who cast them."""
+        return self.board.raters
+
+    @property
+    def rows(self) -> tuple[EntrantResult, ...]:
+        """What they say of each entrant."""
+        return self.board.rows
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -55,7 +85,8 @@ class Board:
     """A study's result. `votes` counts every effective vote, both-bad ones too; `rows` follow the declaration.
 
     `gated` shows it once more without the raters who failed a gate, where the study declares gates: nobody is left out
-    unseen, and nobody's votes are deleted.
+    unseen, and nobody's votes are deleted. The board within it has `left_out`, how many raters are not in it; on every
+    other board that is None.
     `delta` and `question` were declared before the first vote; `study_hash` is the declaration's. The verdicts are on
     the half-tie rate.
     """
@@ -75,6 +106,7 @@ class Board:
     rows: tuple[EntrantResult, ...]
     position: PositionTest
     gated: Gated | None = None
+    left_out: int | None = None
 
     @property
     def is_simulated(self) -> bool:
@@ -101,6 +133,7 @@ class Board:
             "entrants": {row.entrant: row.to_dict() for row in self.rows},
             "position": self.position.to_dict(),
             "with_gates": None if self.gated is None else self.gated.to_dict(),
+            **({} if self.left_out is None else {"left_out_raters": self.left_out}),
         }
 
     def to_json(self) -> str:
@@ -124,13 +157,18 @@ def board_from_votes(
     Raises MixedVotesError for a vote of the other kind, ForeignVoteError for one of another study, question or pair,
     and UnusableVotesError for a vote that comes twice.
     """
-    asked = {one.key: one.text for one in study.asked}
-    key = question or study.asked[0].key
+    asked = [one.key for one in study.asked]
+    key = question or asked[0]
     if key not in asked:
         raise ForeignVoteError(f"The study '{study.name}' asks no {quoted(key)}, but {', '.join(asked)}.")
     for vote in votes:
         _check(vote, study, raters_kind)
     answers = [vote for vote in votes if vote.question == key]
+    board = _board(study, answers, raters_kind, key)
+    return board if study.gates is None else replace(board, gated=_gated(study, answers, board, quality, study.gates))
+
+
+def _board(study: Study, answers: Sequence[VoteRecord], raters_kind: RatersKind, key: str) -> Board:
     table = from_records(answers)
     return Board(
         method_version=METHOD_VERSION,
@@ -138,7 +176,7 @@ def board_from_votes(
         study_hash=study.hash,
         title=study.shown_title,
         question_key=key,
-        question=asked[key],
+        question=next(one.text for one in study.asked if one.key == key),
         reference=study.reference,
         delta=study.delta,
         raters_kind=raters_kind,
@@ -147,20 +185,25 @@ def board_from_votes(
         prompts=len(table.prompts),
         rows=_rows(study, table),
         position=position_test(table),
-        gated=None
-        if study.gates is None
-        else _gated(study, answers, excluded_raters(judge_raters(quality, study.gates))),
     )
 
 
-def _gated(study: Study, answers: Sequence[VoteRecord], excluded: frozenset[int]) -> Gated:
-    table = from_records(with_and_without(answers, excluded).with_gates)
+def _gated(
+    study: Study, answers: Sequence[VoteRecord], board: Board, quality: Sequence[QualityVote], gates: Gates
+) -> Gated:
+    judged = judge_raters(quality, gates)
+    excluded = excluded_raters(judged)
+    kept = with_and_without(answers, excluded).with_gates
+    same = len(kept) == len(answers)
     return Gated(
         gates_version=GATES_VERSION,
         excluded=len(excluded),
-        votes=len(table),
-        raters=len(table.raters),
-        rows=_rows(study, table),
+        judged=len(judged),
+        failed_by={name: sum(rater.gates[name].state is GateState.FAIL for rater in judged) for name in gates.declared},
+        broken=broken_gates(judged),
+        board=replace(
+            board if same else _board(study, kept, board.raters_kind, board.question_key), left_out=len(excluded)
+        ),
     )
 
 

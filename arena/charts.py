@@ -49,7 +49,7 @@ def forest(board: Board) -> go.Figure:
     """
     figure = go.Figure()
     reach = _reach(board)
-    head_px = HEAD_PX + (24 if board.is_simulated else 0)
+    head_px = HEAD_PX + (24 if board.is_simulated else 0) + (16 if board.left_out is not None else 0)
     for number, row in enumerate(board.rows):
         height = len(board.rows) - 1 - number
         _add_strip(figure, board, height)
@@ -108,7 +108,8 @@ def forest(board: Board) -> go.Figure:
 def describe(board: Board) -> str:
     """The picture in sentences, without markup, for those who do not see it."""
     rows = [f"{row.entrant}: {_verdict(board, row)}; {'; '.join(_numbers(row))}." for row in board.rows]
-    return " ".join([f"Preference against {board.reference}: {_counts(board)}.", *rows])
+    counts = "; ".join(filter(None, [_counts(board), _left_out(board)]))
+    return " ".join([f"Preference against {board.reference}: {counts}.", *rows])
 
 
 def _title(board: Board) -> dict[str, Any]:
@@ -127,7 +128,7 @@ def _title(board: Board) -> dict[str, Any]:
         "pad": {"t": 16},
         "automargin": False,
         "subtitle": {
-            "text": f"{_counts(board)}<br>95 % intervals; a tie counts half",
+            "text": "<br>".join(filter(None, [_counts(board), _left_out(board), "95 % intervals; a tie counts half"])),
             "font": {"size": 12, "color": QUIET},
         },
     }
@@ -214,6 +215,13 @@ def _counts(board: Board) -> str:
     if not board.votes:
         return "No votes of simulated raters yet" if board.is_simulated else "No votes yet"
     return f"{_count(board.votes, 'vote')} by {board.raters:,} {whose} on {_count(board.prompts, 'prompt')}"
+
+
+def _left_out(board: Board) -> str:
+    """A picture that does not hold everybody's votes says so, wherever it is shown; "" where it does."""
+    if board.left_out is None:
+        return ""
+    return f"with the gates: {_count(board.left_out, 'rater')} left out"
 
 
 def _reach(board: Board) -> float:

@@ -9,22 +9,27 @@ from arena import cli_accounts
 from arena.cli_analysis import analyse
 from arena.cli_home import Home, open_ledger
 from arena.cli_planning import plan, watch
+from arena.cli_reports import reports
+from arena.labelling import cli as cli_labels
 from prompts.console import AsJson, print_json, print_table, say
 
 if TYPE_CHECKING:
     from arena.ledger.records import Entrant, StudyRecord
     from arena.statistics.against_reference import EntrantResult
-    from arena.statistics.stopping import StoppingRule
 
 app = typer.Typer(help="Let people compare entrants: enter, open a study, serve, read the board.", no_args_is_help=True)
 study_app = typer.Typer(help="Open a study for votes, see what was declared, close it.", no_args_is_help=True)
 app.add_typer(study_app, name="study")
 app.add_typer(cli_accounts.app, name="account")
-for command in (analyse, plan, watch, cli_accounts.invite):
+app.add_typer(cli_labels.app, name="labels")
+for command in (analyse, plan, watch, reports, cli_accounts.invite):
     app.command()(command)
 
 
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="The study's name; NAME@1 is its first version.")]
+NewVersion = Annotated[
+    bool, typer.Option("--new-version", help="The declaration changed: close the old version and open this one.")
+]
 OneKind = Annotated[
     Literal["people", "simulated"],
     typer.Option("--raters", help="Whose votes: people's, or those of simulated raters. They never mix."),
@@ -82,45 +87,63 @@ def entrants(*, arena: Home = None, as_json: AsJson = False) -> None:
 def check_study(
     file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The declaration; arena/README.md shows one.")],
     *,
+    new_version: NewVersion = False,
     arena: Home = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say whether a study could open as its file declares it; nothing is changed."""
-    from arena.study_file import read_study_file
+    """Say whether `study open` would take this file, and refuse what it refuses; nothing is changed."""
+    from arena.study_changes import changes_in_words, refusal
+    from arena.study_file import lines_named, read_study_file
 
     with open_ledger(arena) as ledger:
         study = read_study_file(file, ledger.prompt_set)
-        ledger.check_study(study)
-    comparisons = len(study.lines) * len(study.prompts) * len(study.seeds)
+        opened = next((record for record in reversed(ledger.studies()) if record.name == study.name), None)
+        same = opened is not None and opened.is_open and opened.hash == study.hash
+        if opened is not None and not same and not new_version:
+            raise refusal(opened, study, file)
+        with lines_named(file):
+            ledger.check_study(study)
+    text = file.read_text(encoding="utf-8")
+    changed = "" if opened is None else changes_in_words(text, before=opened.study, after=study)
+    size = {"lines": len(study.lines), "comparisons": study.comparisons}
     if as_json:
-        print_json({"name": study.name, "hash": study.hash, "lines": len(study.lines), "comparisons": comparisons})
-    else:
-        say(f"'{study.name}' could open: {comparisons:,} comparisons in {len(study.lines)} lines. Hash: {study.hash}")
+        print_json({"name": study.name, "hash": study.hash, **size, "already_open": same, "changed": changed})
+        return
+    from arena.study_words import size_in_words
+
+    could = "is open with exactly this declaration" if same else "could open"
+    say(f"'{study.name}' {could}. Comparisons: {size_in_words(study)}. Hash: {study.hash}")
+    if opened is not None and not same:
+        say(f"It would be version {opened.version + 1}. Since version {opened.version}: {changed or 'no change'}.")
 
 
 @study_app.command("open")
 def open_study(
     file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The declaration; arena/README.md shows one.")],
     *,
-    new_version: Annotated[
-        bool, typer.Option("--new-version", help="The declaration changed: close the old version and open this one.")
-    ] = False,
+    new_version: NewVersion = False,
     arena: Home = None,
     as_json: AsJson = False,
 ) -> None:
     """Open a study for votes; from then on its declaration is frozen."""
-    from arena.study_file import read_study_file
+    from arena.ledger.errors import StudyChangedError, StudyClosedError
+    from arena.study_changes import refusal
+    from arena.study_file import lines_named, read_study_file
 
     with open_ledger(arena) as ledger:
         study = read_study_file(file, ledger.prompt_set)
-        record = ledger.open_study(study, now=_now(), new_version=new_version)
+        try:
+            with lines_named(file):
+                record = ledger.open_study(study, now=_now(), new_version=new_version)
+        except (StudyChangedError, StudyClosedError) as error:
+            # The ledger knows what changed, and not where in the file that stands.
+            raise refusal(ledger.study(study.name), study, file) from error
     if as_json:
         print_json({**_study_json(record), "newly_opened": record.newly_opened})
         return
-    comparisons = len(study.candidates) * len(study.prompts) * len(study.seeds)
     shown = f"'{record.name}', version {record.version}"
     if record.newly_opened:
-        say(f"Opened {shown}: {comparisons:,} comparisons. Let people vote: canvas arena serve")
+        say(f"Opened {shown}: {study.comparisons:,} comparisons. Let people vote: canvas arena serve")
     else:
         say(f"{shown} is open with exactly this declaration since {record.opened_at:%Y-%m-%d %H:%M} UTC; no change.")
 
@@ -136,6 +159,8 @@ def list_studies(*, arena: Home = None, as_json: AsJson = False) -> None:
     if not found:
         say("No study was opened yet: canvas arena study open FILE.toml")
         return
+    from arena.study_words import questions_in_words
+
     print_table(
         ["study", "version", "state", "reference", "candidates", "prompts", "question"],
         (
@@ -146,7 +171,7 @@ def list_studies(*, arena: Home = None, as_json: AsJson = False) -> None:
                 record.study.reference,
                 ", ".join(record.study.candidates),
                 f"{record.study.prompts.name} ({len(record.study.prompts):,})",
-                record.study.question,
+                questions_in_words(record.study),
             )
             for record in found
         ),
@@ -163,21 +188,14 @@ def show_study(name: StudyName, *, arena: Home = None, as_json: AsJson = False) 
     if as_json:
         print_json({**_study_json(record), "declaration": record.study.to_dict(), "votes": counts})
         return
-    study = record.study
+    from arena.study_words import in_words
+
+    state = f"open since {record.opened_at:%Y-%m-%d}" if record.closed_at is None else f"closed {record.closed_at}"
     print_table(
         ["declared", key],
         [
-            ("state", f"open since {record.opened_at:%Y-%m-%d}" if record.is_open else f"closed {record.closed_at}"),
-            ("title", study.shown_title),
-            ("question", study.question),
-            ("reference", study.reference),
-            ("candidates", ", ".join(study.candidates)),
-            ("prompts", f"{study.prompts.name} ({len(study.prompts):,})"),
-            ("seeds", ", ".join(map(str, study.seeds))),
-            ("choices", ", ".join(study.choices)),
-            ("delta", study.delta),
-            ("votes per rater", study.votes_per_rater),
-            ("stopping rule", "none" if study.stopping is None else _rule_in_words(study.stopping)),
+            ("state", state),
+            *in_words(record.study),
             ("votes of people", f"{counts['people']:,}"),
             ("votes of simulated raters", f"{counts['simulated']:,}"),
             ("hash", record.hash),
@@ -200,9 +218,13 @@ def close_study(name: StudyName, *, arena: Home = None, as_json: AsJson = False)
 def returned_slot(
     study: StudyName,
     person: Annotated[
-        str, typer.Argument(metavar="ID", help="The crowd site's id of the rater, as it came with them.")
+        str,
+        typer.Argument(metavar="ID", help="The crowd site's id of the rater, or of their session or assignment there."),
     ],
     *,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also for a rater who finished: one more than the slots may then finish.")
+    ] = False,
     arena: Home = None,
     as_json: AsJson = False,
 ) -> None:
@@ -215,7 +237,7 @@ def returned_slot(
     settings = read_settings(home=arena)
     with open_ledger(arena) as ledger:
         room = RatingRoom(ledger, ImageStore(settings.images_url), identity_secret=settings.signing_secret)
-        Reception(ledger, room).give_back_of(study, person, now=_now())
+        Reception(ledger, room).give_back_of(study, person, force=force, now=_now())
     if as_json:
         print_json({"study": study, "returned": True})
     else:
@@ -290,20 +312,31 @@ def export(
         Literal["people", "simulated", "all"],
         typer.Option("--raters", help="Whose votes; the column `simulated` says which is which."),
     ] = "people",
+    reports_out: Annotated[
+        Path | None, typer.Option("--reports", metavar="FILE", help="Write what they reported and skipped there, too.")
+    ] = None,
     arena: Home = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the effective votes as a table, one row per vote."""
-    from arena.export import write_votes
+    """Write the effective votes as a table, one row per vote; and the reports as another."""
+    from arena.export import check_format, write_reports, write_votes
 
+    for file in filter(None, (out, reports_out)):
+        check_format(file)
     with open_ledger(arena) as ledger:
         record = ledger.study(study)
         votes = ledger.votes(f"{record.name}@{record.version}", raters=raters)
+        reported = ledger.reports(record.id, raters=raters)
     write_votes(out, record.study, votes)
+    if reports_out is not None:
+        write_reports(reports_out, reported)
     if as_json:
-        print_json({"study": record.name, "version": record.version, "raters": raters, "votes": len(votes)})
-    else:
-        say(f"Wrote {len(votes):,} votes to {out}.")
+        counts = {"votes": len(votes), "reports": None if reports_out is None else len(reported)}
+        print_json({"study": record.name, "version": record.version, "raters": raters, **counts})
+        return
+    say(f"Wrote {len(votes):,} votes to {out}.")
+    if reports_out is not None:
+        say(f"Wrote {len(reported):,} reports to {reports_out}.")
 
 
 @app.command()
@@ -325,9 +358,7 @@ def verify(
         raise HeadFormatError("Say which study the noted head belongs to: canvas arena verify STUDY --expect ...")
     noted = None if expect is None else read_head(expect)
     with open_ledger(arena) as ledger:
-        found = [ledger.study(study)] if study is not None else ledger.studies()
-        names = [f"{record.name}@{record.version}" for record in found]
-        heads = {name: ledger.verify(name, noted=noted) for name in names}
+        heads = {name: ledger.verify(name, noted=noted) for name in ledger.chains(study)}
     if as_json:
         print_json([{"study": name, "events": head.seq, "head": str(head)} for name, head in heads.items()])
         return
@@ -369,14 +400,6 @@ def _study_json(record: "StudyRecord") -> dict[str, Any]:
         "opened_at": record.opened_at.isoformat(),
         "closed_at": None if record.closed_at is None else record.closed_at.isoformat(),
     }
-
-
-def _rule_in_words(rule: "StoppingRule") -> str:
-    most = "" if rule.max_votes is None else f", and stops at {rule.max_votes:,} votes per entrant"
-    return (
-        f"looks after every {rule.look_every:,} votes per entrant, from {rule.min_votes:,} votes and "
-        f"{rule.min_raters:,} effective raters on{most}"
-    )
 
 
 def _board_row(row: "EntrantResult") -> tuple[str, ...]:

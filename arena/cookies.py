@@ -36,10 +36,14 @@ class Session:
 class RaterCookie:
     """Reads and writes `arena_rater`."""
 
-    def __init__(self, secret: str, *, secure: bool) -> None:
-        """`secret` signs; `secure` is for an arena behind TLS: the cookie then never travels in the clear."""
+    def __init__(self, secret: str, *, secure: bool, path: str = _PATH) -> None:
+        """`secret` signs; `secure` is for an arena behind TLS: the cookie then never travels in the clear.
+
+        `path`: below which of the site's addresses the browser sends it.
+        """
         self._seal = URLSafeTimedSerializer(secret, salt="arena-rater")
         self._secure = secure
+        self._path = path
         # A vote's cookie is read twice, and checking a signature costs 22 microseconds. Only true ones are kept here.
         self._read_before: dict[str, tuple[int, float]] = {}
 
@@ -64,7 +68,7 @@ class RaterCookie:
 
     def forget(self, response: Response) -> None:
         """Take the number away from the browser."""
-        response.delete_cookie(NAME, path=_PATH)
+        response.delete_cookie(NAME, path=self._path)
 
     def write(self, response: Response, rater: int) -> None:
         """Give `rater` to the browser: out of scripts' reach, and not sent along from other sites."""
@@ -72,7 +76,7 @@ class RaterCookie:
             NAME,
             self._seal.dumps(rater),
             max_age=_YEAR_S,
-            path=_PATH,
+            path=self._path,
             secure=self._secure,
             httponly=True,
             samesite="lax",

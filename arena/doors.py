@@ -24,7 +24,7 @@ LOGOUT = "/logout"
 ADMIN = "/admin"
 
 #: What anyone may ask for, each with all that lies below it. The first page, "/", is open as well.
-OPEN = ("/rate", "/assets", LOGIN, LOGOUT, "/healthz", "/favicon.svg", "/favicon.ico", "/manifest.json")
+OPEN = ("/rate", "/resemblance", "/assets", LOGIN, LOGOUT, "/healthz", "/favicon.svg", "/favicon.ico", "/manifest.json")
 
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip")
@@ -146,6 +146,12 @@ def needed_role(path: str) -> Role:
     if path == "/" or _lies_below(path, OPEN):
         return Role.RATER
     return Role.ADMIN if _lies_below(path, (ADMIN,)) else Role.RESEARCHER
+
+
+def administers(state: object) -> bool:
+    """Whether the doors let an admin through; `state` is the request's, without a visitor where they had no look."""
+    visitor = getattr(state, "visitor", None)
+    return isinstance(visitor, Visitor) and visitor.may_enter(Role.ADMIN)
 
 
 def own_path(text: str) -> str:

@@ -14,6 +14,8 @@ from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from arena.rating_refusals import Code, refusal
+
 # What Gradio's script asks for on any page of ours: its own files and the first handshake.
 SHELL_READS = ("assets/", "static/", "theme.css", "gradio_api/startup-events", "gradio_api/heartbeat/")
 # What it asks for besides on a page whose events run in Python.
@@ -62,6 +64,15 @@ STILL_PAGE = Doors()
 LIVE_PAGE = Doors(reads=SHELL_READS + EVENT_READS, posts=EVENT_POSTS)
 
 
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """What has no business here: the status, the sentence for programs, and the code for our own pages."""
+
+    status: int
+    sentence: str
+    code: Code | None = None
+
+
 class Guard:
     """Middleware around the whole site."""
 
@@ -84,10 +95,10 @@ class Guard:
             return
         mount = self._mount_of(scope["path"])
         policy = _OWN_POLICY if mount is None else _SHELL_POLICY
-        refusal = self._refusal(scope, mount)
+        refused = self._refusal(scope, mount)
         guarded = _with_headers(send, policy)
-        if refusal is not None:
-            await refuse(guarded, *refusal)
+        if refused is not None:
+            await refuse(guarded, refused.status, refused.sentence, code=refused.code)
         elif mount is None:
             await self._app(scope, receive, guarded)
         else:
@@ -111,35 +122,39 @@ class Guard:
                 raise
             _log.warning("Gradio could not take an event at %s: %.300r", scope["path"], error)
         if stumbled:
-            await refuse(send, 422, "This event cannot be read. Load the page anew.")
+            await refuse(send, 422, "This event cannot be read. Load the page anew.", code=Code.UNREADABLE_REQUEST)
 
     def _mount_of(self, path: str) -> str | None:
         if path.startswith(tuple(self._ours)):
             return None
         return next((mount for mount in self._mounts if path == mount or path.startswith(f"{mount}/")), None)
 
-    def _refusal(self, scope: Scope, mount: str | None) -> tuple[int, str] | None:
+    def _refusal(self, scope: Scope, mount: str | None) -> _Refused | None:
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         method = scope["method"]
         if not _names_a_host(scope):
-            return 400, "This request names no host."
+            return _Refused(400, "This request names no host.", Code.UNREADABLE_REQUEST)
         if "\x00" in scope["path"] or b"%00" in scope.get("query_string", b""):
-            return 400, "This address cannot be read."
+            return _Refused(400, "This address cannot be read.", Code.UNREADABLE_REQUEST)
         if mount is not None and not _stands_open(self._mounts[mount], mount, scope):
-            return 404, "There is nothing at this address."
+            # Without a code, like an address that never was.
+            return _Refused(404, "There is nothing at this address.")
         taken = next((one for prefix, one in self._ours.items() if scope["path"].startswith(prefix)), method)
         if method != taken:
-            return 405, f"This address takes {taken} requests only."
+            return _Refused(405, f"This address takes {taken} requests only.", Code.UNREADABLE_REQUEST)
         if method in _READS:
             return None
         if _comes_from_elsewhere(headers):
-            return 403, "This request came from another site and was refused."
+            return _Refused(403, "This request came from another site and was refused.", Code.FROM_ANOTHER_SITE)
         return _body_refusal(headers) if method == "POST" else None
 
 
-async def refuse(send: Send, status: int, sentence: str, *extra: tuple[bytes, bytes]) -> None:
-    """Answer `{"error": sentence}`, which no browser keeps, with `extra` headers."""
-    body = json.dumps({"error": sentence}).encode()
+async def refuse(send: Send, status: int, sentence: str, *extra: tuple[bytes, bytes], code: Code | None = None) -> None:
+    """Answer `{"error": sentence, "code": code}`, which no browser keeps, with `extra` headers.
+
+    What a rater's page can be answered has its code.
+    """
+    body = json.dumps(refusal(sentence, code)).encode()
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
@@ -182,12 +197,13 @@ def _comes_from_elsewhere(headers: Mapping[bytes, str]) -> bool:
     return origin is not None and origin.partition("://")[2] != headers.get(b"host", "")
 
 
-def _body_refusal(headers: Mapping[bytes, str]) -> tuple[int, str] | None:
+def _body_refusal(headers: Mapping[bytes, str]) -> _Refused | None:
     length = headers.get(b"content-length", "")
     if not length.isascii() or not length.isdigit():
-        return 411, "A request with a body has to say its length."
+        return _Refused(411, "A request with a body has to say its length.", Code.UNREADABLE_REQUEST)
     if int(length) > LARGEST_BODY_BYTES:
-        return 413, f"A request's body may be {LARGEST_BODY_BYTES} bytes at most."
+        sentence = f"A request's body may be {LARGEST_BODY_BYTES} bytes at most."
+        return _Refused(413, sentence, Code.UNREADABLE_REQUEST)
     return None
 
 

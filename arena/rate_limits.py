@@ -1,6 +1,7 @@
 """How often is too often: counted per rater, by the signed number in the cookie, and per address.
 
-Pure ASGI, in front of the rating routes; the login page asks the same counters. Counts live in this process: with
+Pure ASGI, in front of the rating routes; the login page asks the same counters, and so does the route that lets raters
+in, for it alone knows who is new: who comes back costs an address nothing. Counts live in this process: with
 several replicas each allows as much. A limit reads "10/second;300/minute": fixed windows, all of which must allow.
 """
 
@@ -18,9 +19,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from arena.addresses import Addresses
 from arena.cookies import RaterCookie
 from arena.guard import refuse
+from arena.rating_refusals import Code
 
-_POSTS = "/rate/api/"
-_JOIN = "/rate/api/join"
+_COUNT_NEW = "count_new_rater"
+_POSTS = ("/rate/api/", "/resemblance/api/")
+_JOINS = ("/rate/api/join", "/resemblance/api/join")
 # Windows that ended are forgotten when so many were begun since the last time.
 _SWEEP_EVERY = 20_000
 
@@ -138,9 +141,12 @@ class RateLimits:
         if scope["type"] == "http" and scope["method"] == "POST" and scope["path"].startswith(_POSTS):
             wait_s = self._wait_s(scope)
             if wait_s:
-                sentence = f"Too many requests came from here. Try again in {in_words(wait_s)}."
-                await refuse(send, 429, sentence, (b"retry-after", str(wait_s).encode()))
+                header = (b"retry-after", str(wait_s).encode())
+                await refuse(send, 429, too_many(wait_s), header, code=Code.TOO_MANY_REQUESTS)
                 return
+            if scope["path"].rstrip("/") in _JOINS:
+                address = self._addresses.client(scope)
+                scope.setdefault("state", {})[_COUNT_NEW] = lambda: self._limiter.wait_s("join", address)
         await self._app(scope, receive, send)
 
     def _wait_s(self, scope: Scope) -> int:
@@ -151,9 +157,21 @@ class RateLimits:
             # First, so that one rater's refused requests are not counted against everyone at the same address.
             wait_s = self._limiter.wait_s("rater", str(rater))
             return wait_s or self._limiter.wait_s("address", address)
-        wait_s = self._limiter.wait_s("address", address)
-        joins = scope["path"].rstrip("/") == _JOIN
-        return self._limiter.wait_s("join", address) if joins and not wait_s else wait_s
+        return self._limiter.wait_s("address", address)
+
+
+def new_rater_wait_s(scope: Scope) -> int:
+    """Count a new rater from the request's address: 0 when one may come, else the seconds until the next may.
+
+    To be asked in the event loop, where everything is counted.
+    """
+    count: Callable[[], int] | None = scope.get("state", {}).get(_COUNT_NEW)
+    return 0 if count is None else count()
+
+
+def too_many(wait_s: int) -> str:
+    """The sentence for who has to wait."""
+    return f"Too many requests came from here. Try again in {in_words(wait_s)}."
 
 
 def in_words(seconds: int) -> str:

@@ -32,6 +32,7 @@ from arena.ledger.errors import (
 )
 from arena.ledger.events import ReportFacts, UndoFacts
 from arena.ledger.ledger import Ledger
+from arena.ledger.studies import StudyPlace
 from arena.ledger.voting import CastVote, HandedPair, NewPair, NewReport, NewUndo, StalePairError
 from arena.rating_state import Attendance, OpenStudy, Seat
 from arena.study import Study
@@ -110,6 +111,16 @@ class RatingRoom:
             hall = self._studies.get(self._newest.get(study, 0))
         return self.study(study) if hall is None else hall.study
 
+    def declaration(self, study: str) -> Study:
+        """The declaration of the study's newest version, open or closed. Raises UnknownStudyError."""
+        place = self._place(study)
+        with self._lock:
+            return self._study_of_row(place.id).study
+
+    def is_open(self, study: str) -> bool:
+        """Whether the study takes votes. Raises UnknownStudyError."""
+        return self._place(study).is_open
+
     def join(self, study: str, *, now: datetime, person_key: str | None = None, simulated: bool = False) -> int:
         """Give a new rater a random number, or a person who came before (the same `person_key`) the number of then.
 
@@ -130,20 +141,37 @@ class RatingRoom:
         """The number of a person who came before; None for one who did not, or whose identity was deleted."""
         return self._ledger.rater_of_identity(self._identity(person_key))
 
+    def keep_submission(self, study: str, rater: int, keys: Mapping[str, str], *, now: datetime) -> None:
+        """Keep what names the rater's go at the study elsewhere, by parameter, as keyed hashes only."""
+        hashes = {name: self._identity(key) for name, key in keys.items()}
+        self._ledger.keep_submission(self._place(study).id, rater, hashes, now=now)
+
+    def rater_of_submission(self, study: str, key: str) -> int | None:
+        """The number of who came to the study with this submission; None for nobody. Raises UnknownStudyError."""
+        return self._ledger.rater_of_submission(self._place(study).id, self._identity(key))
+
     def _identity(self, person_key: str) -> str:
         assert self._identity_secret, "people's keys are kept under a secret"
         return hmac.new(self._identity_secret.encode(), person_key.encode(), hashlib.sha256).hexdigest()
 
     def done(self, *, rater: int, study: str) -> int:
-        """How many pairs the rater judged in the study. Raises UnknownRaterError and as `study` does."""
+        """How many pairs the rater judged in the study, open or closed. Raises UnknownStudyError, UnknownRaterError."""
+        place = self._place(study)
         with self._lock:
-            return self._attendance(rater, self._open_study(study)).done
+            return self._attendance(rater, self._study_of_row(place.id)).done
+
+    def has_open_pairs(self, *, rater: int, study: str) -> bool:
+        """Whether pairs that were handed out wait for the rater's vote. Raises as `done` does."""
+        place = self._place(study)
+        with self._lock:
+            return bool(self._attendance(rater, self._study_of_row(place.id)).open_seats())
 
     def next_pairs(
         self, *, rater: int, study: str, count: int = 2, rng: np.random.Generator, now: datetime
     ) -> list[PairView]:
-        """Up to `count` pairs to vote on: first those handed out and not voted yet, then new ones. None are left: [].
+        """The pairs to vote on: all that wait for their vote, then new ones up to `count`. None are left: [].
 
+        After undos more than `count` may wait; none is held back, for no later answer brings it.
         Raises UnknownStudyError, StudyClosedError and UnknownRaterError.
         """
         self._learn_widths(study, now)
@@ -151,7 +179,7 @@ class RatingRoom:
             with self._lock:
                 hall = self._open_study(study)
                 attendance = self._attendance(rater, hall)
-                seats = attendance.open_seats()[:count]
+                seats = attendance.open_seats()
                 new = self._reserve(hall, attendance, count - len(seats), rng, now)
                 future = self._ledger.hand_out(new) if new else None
             if future is None:
@@ -415,10 +443,14 @@ class RatingRoom:
 
     # Memory, always under the lock.
 
-    def _open_study(self, name: str) -> OpenStudy:
+    def _place(self, name: str) -> StudyPlace:
         place = self._ledger.newest_study(name)
         if place is None:
             raise UnknownStudyError(f"There is no study {quoted(name)}. Ask for the address again.")
+        return place
+
+    def _open_study(self, name: str) -> OpenStudy:
+        place = self._place(name)
         if not place.is_open:
             raise StudyClosedError("The study is closed: it takes no more votes. Thank you for yours.")
         with self._lock:
@@ -458,8 +490,7 @@ class RatingRoom:
             if token in attendance.seats:
                 return hall, attendance, attendance.seats[token]
         pair = self._pair(rater, token)
-        if self._ledger.newest_study(study) is None:
-            raise UnknownStudyError(f"There is no study {quoted(study)}. Ask for the address again.")
+        self._place(study)
         hall = self._study_of_row(pair.study_id)
         if hall.record.name != study:
             raise ForeignPairError("This pair belongs to another study. Load the page anew.")

@@ -12,19 +12,30 @@ from typing import Literal
 
 import numpy as np
 
-from arena.ledger.errors import NotInvitedError, StageError, UnknownPairError, UnknownRaterError
+from arena.invitations import InvitationError
+from arena.ledger.errors import (
+    NotInvitedError,
+    RatingError,
+    StageError,
+    StudyClosedError,
+    UnknownPairError,
+    UnknownRaterError,
+    UnknownStudyError,
+)
 from arena.ledger.ledger import Ledger
 from arena.ledger.voting import HandedPair, Step, StepName
 from arena.rating import PairView, RatingRoom
+from arena.rating_crowd import is_preview, person_key, read_visit, session_key
 from arena.study import Study
 from arena.study_parts import Crowd
 from arena.votes import Choice
 
-Stage = Literal["consent", "practice", "check", "rating", "ended", "screened_out", "full", "withdrawn"]
+Stage = Literal[
+    "consent", "practice", "check", "rating", "ended", "screened_out", "full", "withdrawn", "closed", "preview"
+]
 
 #: How often the comprehension check may be answered.
 CHECK_TRIES = 2
-_LONGEST_PERSON = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +48,13 @@ class End:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Welcome:
-    """What the page shows next: the stage, what belongs to it, and how many pairs the rater has judged."""
+    """What the page shows next: the stage, what belongs to it, and how many pairs the rater has judged.
+
+    `rater` is None for somebody for whom nothing was begun: a preview, or a crowd site's link to a closed study.
+    """
 
     study: Study
-    rater: int
+    rater: int | None
     stage: Stage
     done: int
     pairs: tuple[PairView, ...] = ()
@@ -50,10 +64,20 @@ class Welcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Visit:
+    """Who a browser stands for: a person's key where a crowd site or a link names one, and their submission's."""
+
+    person: str | None
+    submission: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Practised:
-    """Whether a practice pair was answered well, what the study says to it, and whether it was the last one."""
+    """Whether a practice pair was answered well, which image is the better one, what the study says to it, and whether
+    it was the last one."""
 
     good: bool
+    right: Choice
     feedback: str
     over: bool
 
@@ -92,32 +116,56 @@ class Reception:
         known: int | None,
         arrival: Mapping[str, str],
         at_hand: int,
+        anew: bool = False,
         rng: np.random.Generator,
         now: datetime,
     ) -> Welcome:
         """Let a browser in: `known` is the rater its cookie names, `arrival` its page's query parameters.
 
-        A crowd site's id and a sign-up link stand for a person, whatever the cookie says. Raises UnknownStudyError,
-        StudyClosedError and NotInvitedError.
+        A crowd site's id and a sign-up link stand for a person, whatever the cookie says. `anew`: who took consent back
+        wants to begin again, as somebody new. A closed study takes nobody in, but those who came before find their end
+        there, and whom a crowd site sends learns how to go back. Raises UnknownStudyError, StudyClosedError,
+        NotInvitedError, UnfilledLinkError, and what the check of links raises.
         """
-        declared = self._room.study(study)
-        person = self._person(declared, arrival)
-        if person is not None:
-            rater = self._room.join(study, person_key=person, now=now)
-        elif known is not None and self._is_known(known, study):
-            rater = known
-        else:
-            rater = self._room.join(study, now=now)
+        declared, is_open = self._room.declaration(study), self._room.is_open(study)
+        if declared.crowd is not None and is_preview(declared.crowd, arrival):
+            return Welcome(study=declared, rater=None, stage="preview" if is_open else "closed", done=0)
+        visit = self._visit(declared, arrival)
+        rater = self._recognised(visit, known, study)
+        if rater is not None and anew and self._has_withdrawn(rater, study):
+            rater = None
+        if not is_open and rater is None:
+            return self._too_late(declared)
+        if rater is None:
+            rater = self._room.join(study, person_key=visit.person, now=now)
+        if is_open and visit.submission:
+            self._room.keep_submission(study, rater, visit.submission, now=now)
         return self.welcome(study, rater, at_hand=at_hand, rng=rng, now=now)
+
+    def would_be_new(self, study: str, *, known: int | None, arrival: Mapping[str, str]) -> bool:
+        """Whether this arrival makes a rater who was not here before.
+
+        One that is refused makes none; from a browser that the site does not know it counts as one, so that trying
+        addresses and links is not free.
+        """
+        try:
+            return self._recognised(self._visit(self._room.declaration(study), arrival), known, study) is None
+        except (RatingError, UnknownStudyError, InvitationError):
+            return known is None
 
     def welcome(self, study: str, rater: int, *, at_hand: int, rng: np.random.Generator, now: datetime) -> Welcome:
         """Where the rater stands, with what the page needs there. Raises as `arrive` does, and UnknownRaterError."""
-        declared, place = self._room.study(study), self._study_id(study)
-        done = self._room.done(rater=rater, study=study)
+        declared, place = self._room.declaration(study), self._study_id(study)
+        is_open, done = self._room.is_open(study), self._room.done(rater=rater, study=study)
         steps = self._ledger.steps(place, rater)
-        stage = stage_of(declared, steps, finished=any(step.step == "finished" for step in steps))
+        # Who takes a vote back after the end has a pair to judge again.
+        finished = _has(steps, "finished")
+        reopened = finished and is_open and self._room.has_open_pairs(rater=rater, study=study)
+        stage = stage_of(declared, steps, finished=finished and not reopened)
         if stage in ("withdrawn", "screened_out", "ended"):
             return Welcome(study=declared, rater=rater, stage=stage, done=done, end=self._end(declared, stage))
+        if not is_open:
+            return self._cut_short(declared, rater, steps, done, now)
         if not self._has_slot(declared, place, rater, now):
             return Welcome(study=declared, rater=rater, stage="full", done=done)
         failed = sum(step.step == "failed" for step in steps)
@@ -128,16 +176,38 @@ class Reception:
             )
         if stage != "rating":
             return Welcome(study=declared, rater=rater, stage=stage, done=done, tries_left=CHECK_TRIES - failed)
-        pairs = self._room.next_pairs(rater=rater, study=study, count=at_hand, rng=rng, now=now)
+        count = 0 if reopened else at_hand
+        pairs = self._room.next_pairs(rater=rater, study=study, count=count, rng=rng, now=now)
         if pairs:
             return Welcome(study=declared, rater=rater, stage="rating", done=done, pairs=tuple(pairs))
         end = self.finish(study, rater, now=now) if done else self._end(declared, "ended")
         return Welcome(study=declared, rater=rater, stage="ended", done=done, end=end)
 
+    def language_of(self, study: str) -> str:
+        """The language of the study's page, for those who are not let in; "" for the browser's.
+
+        Raises UnknownStudyError.
+        """
+        return self._room.declaration(study).language
+
     def consent(self, study: str, rater: int, *, now: datetime) -> None:
         """The rater has read the declaration and goes on; again, it changes nothing. Raises StageError."""
         if self._require(study, rater, "consent", or_after="consented"):
             self._ledger.take_step(self._study_id(study), rater, "consented", now=now)
+
+    def decline(self, study: str, rater: int, *, now: datetime) -> None:
+        """The rater gives no consent: a crowd slot goes to the next one. They may still think it over.
+
+        Raises UnknownStudyError, UnknownRaterError, and StageError for who agreed before.
+        """
+        declared, place = self._room.declaration(study), self._study_id(study)
+        if not self._is_known(rater, study):
+            raise UnknownRaterError("You are not known here. Load the page anew.")
+        steps = self._ledger.steps(place, rater)
+        if stage_of(declared, steps, finished=False) != "consent":
+            raise StageError("You agreed before, or nothing was asked. To leave now, withdraw your consent.")
+        if _slot_step(steps) == "arrived":
+            self._ledger.take_step(place, rater, "returned", now=now)
 
     def practise(
         self,
@@ -161,7 +231,7 @@ class Reception:
         if over and is_open:
             self._ledger.take_step(self._study_id(study), rater, "practised", now=now)
         good = bool(choices) and all(choice is right for choice in choices.values())
-        return Practised(good=good, feedback=declared.practice[place].feedback, over=over)
+        return Practised(good=good, right=right, feedback=declared.practice[place].feedback, over=over)
 
     def answer_check(
         self, study: str, rater: int, answers: Sequence[int], *, tries_left: int | None = None, now: datetime
@@ -188,27 +258,40 @@ class Reception:
 
         Who returned the slot, and judged on in a page that was still open, has no code coming: it is somebody else's.
         """
-        declared, place = self._room.study(study), self._study_id(study)
-        steps = [step.step for step in self._ledger.steps(place, rater)]
-        slot = next((step for step in reversed(steps) if step in ("arrived", "returned")), None)
-        if declared.crowd is not None and slot == "returned":
+        # The study may have closed right after the last vote.
+        declared, place = self._room.declaration(study), self._study_id(study)
+        steps = self._ledger.steps(place, rater)
+        if declared.crowd is not None and _slot_step(steps) == "returned":
             return End(code="", redirect="")
-        if "finished" not in steps:
+        if not _has(steps, "finished"):
             self._ledger.take_step(place, rater, "finished", now=now)
         return self._end(declared, "ended") or End(code="", redirect="")
 
-    def give_back_of(self, study: str, person: str, *, now: datetime) -> None:
+    def give_back_of(self, study: str, person: str, *, force: bool = False, now: datetime) -> None:
         """The rater whom the crowd site knows by this id returned the slot: somebody else may have it.
 
-        Raises UnknownStudyError, StudyClosedError, NotInvitedError for a study without a crowd site, UnknownRaterError.
+        `person` is the rater's id, or that of their submission (Prolific's session, MTurk's assignment). A rater who
+        finished has the code, and gives a slot to others only with `force`.
+
+        Raises UnknownStudyError, StudyClosedError, NotInvitedError for a study without a crowd site, UnknownRaterError
+        and StageError.
         """
-        declared = self._room.study(study)
+        declared, place = self._room.declaration(study), self._study_id(study)
         if declared.crowd is None:
             raise NotInvitedError(f"The study '{declared.name}' has no crowd site, and so no slots.")
-        rater = self._room.rater_of(f"{declared.crowd.site}:{person.strip()}")
+        if not self._room.is_open(study):
+            raise StudyClosedError(f"The study '{declared.name}' is closed: no slot of it goes to anybody any more.")
+        rater = self._room.rater_of(person_key(declared.crowd, person))
+        if rater is None:
+            rater = self._room.rater_of_submission(study, session_key(declared.crowd, person))
         if rater is None:
             raise UnknownRaterError(f"Nobody came to '{declared.name}' under this id, or it was deleted on request.")
-        self._ledger.take_step(self._study_id(study), rater, "returned", now=now)
+        if _has(self._ledger.steps(place, rater), "finished") and not force:
+            raise StageError(
+                f"This rater finished '{declared.name}' and has the code: another one in this place makes one rater "
+                "more than its slots. Check the id; if the slot shall be given on all the same, say --force."
+            )
+        self._ledger.take_step(place, rater, "returned", now=now)
 
     def withdraw(self, study: str, rater: int, *, now: datetime) -> None:
         """The rater takes consent back: no analysis counts them, and what identifies them is deleted."""
@@ -242,19 +325,40 @@ class Reception:
             return False
         return True
 
-    def _person(self, study: Study, arrival: Mapping[str, str]) -> str | None:
+    def _visit(self, study: Study, arrival: Mapping[str, str]) -> _Visit:
         if study.crowd is not None:
-            id = arrival.get(study.crowd.id_parameter, "").strip()
-            if not 1 <= len(id) <= _LONGEST_PERSON:
-                raise NotInvitedError(
-                    f"This study takes raters from {study.crowd.site} only: open it by the site's own link."
-                )
-            return f"{study.crowd.site}:{id}"
+            sent = read_visit(study.crowd, arrival)
+            return _Visit(person=sent.person, submission=sent.submission)
         if study.access == "link":
             if self._check_link is None:
                 raise NotInvitedError("This study takes raters with a sign-up link, and this site checks none.")
-            return f"link:{self._check_link(arrival.get('link', ''), study.name)}"
-        return None
+            return _Visit(person=f"link:{self._check_link(arrival.get('link', ''), study.name)}", submission={})
+        return _Visit(person=None, submission={})
+
+    def _recognised(self, visit: _Visit, known: int | None, study: str) -> int | None:
+        """The rater whom the site knows already behind this visit."""
+        if visit.person is not None:
+            return self._room.rater_of(visit.person)
+        return known if known is not None and self._is_known(known, study) else None
+
+    def _has_withdrawn(self, rater: int, study: str) -> bool:
+        return _has(self._ledger.steps(self._study_id(study), rater), "withdrawn")
+
+    def _too_late(self, study: Study) -> Welcome:
+        """A stranger at a closed study: whom a crowd site pays has to be told how to go back there."""
+        if study.crowd is None:
+            raise StudyClosedError("The study is closed: it takes no more votes. Thank you for yours.")
+        return Welcome(study=study, rater=None, stage="closed", done=0)
+
+    def _cut_short(self, study: Study, rater: int, steps: Sequence[Step], done: int, now: datetime) -> Welcome:
+        """A rater whom the closing met in the middle; who has judged everything has finished all the same."""
+        if done >= study.votes_per_rater:
+            return Welcome(
+                study=study, rater=rater, stage="ended", done=done, end=self.finish(study.name, rater, now=now)
+            )
+        if done or steps:
+            return Welcome(study=study, rater=rater, stage="closed", done=done)
+        return self._too_late(study)
 
     def _has_slot(self, study: Study, place: int, rater: int, now: datetime) -> bool:
         crowd = study.crowd
@@ -277,6 +381,15 @@ class Reception:
         if crowd is None or not code:
             return None
         return End(code=code, redirect=crowd.return_url.replace("{code}", code))
+
+
+def _has(steps: Sequence[Step], name: StepName) -> bool:
+    return any(step.step == name for step in steps)
+
+
+def _slot_step(steps: Sequence[Step]) -> StepName | None:
+    """Whether the rater took a slot last ("arrived") or gave it back ("returned")."""
+    return next((step.step for step in reversed(steps) if step.step in ("arrived", "returned")), None)
 
 
 def _better_side(pair: HandedPair) -> Choice:

@@ -34,7 +34,8 @@ class Settings(BaseSettings):
     the header that `proxy_user_header` names: the account that the proxy has logged in.
 
     The rates are limits such as "10/second;300/minute": requests of one rater, requests from one address, new raters
-    from one address, logins from one address and under one name. `rate_limits` off is for benchmarks.
+    from one address (a lecture hall behind one address gets in; who comes back is not new), logins from one address
+    and under one name. `rate_limits` off is for benchmarks.
     """
 
     model_config = SettingsConfigDict(env_prefix="ARENA_", frozen=True, extra="forbid")
@@ -54,7 +55,7 @@ class Settings(BaseSettings):
     rate_limits: bool = True
     rate_per_rater: str = "10/second;300/minute"
     rate_per_address: str = "40/second;3000/minute"
-    rate_joins: str = "60/hour"
+    rate_joins: str = "60/minute;600/hour"
     rate_logins: str = "5/minute"
 
     @field_validator("address")

@@ -6,7 +6,7 @@ against it.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from arena.canonical import canonical_json, sha256_hex
 from arena.quality import Gates
 from arena.statistics.stopping import StoppingRule
 from arena.study_parts import (
+    LARGEST_SEED,
     LARGEST_SHARE,
     OVERALL,
     Check,
@@ -28,9 +29,13 @@ from arena.study_parts import (
 from arena.votes import Choice
 from prompts.errors import quoted
 from prompts.prompt import Prompt, PromptSet
+from prompts.toml_places import PlacedError
 
 Sampling = Literal["balanced", "active"]
 Access = Literal["open", "link"]
+
+#: How many pairs one rater judges at most where nothing is said.
+VOTES_PER_RATER = 30
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
@@ -77,7 +82,7 @@ class Study:
     title: str = ""
     seeds: tuple[int, ...] = (0,)
     delta: float = 0.05
-    votes_per_rater: int = 30
+    votes_per_rater: int = VOTES_PER_RATER
     stopping: StoppingRule | None = None
     sample: Sample | None = None
     links: tuple[tuple[str, str], ...] = ()
@@ -100,50 +105,58 @@ class Study:
             raise StudyError(
                 f"The study's name {quoted(self.name)} is no name for an address: use 1 to 64 lower-case letters, "
                 "digits, '-' and '_', and begin with a letter or a digit."
-            )
+            ).at("name")
         self._check_questions()
         self._check_entrants()
         self._check_links()
         if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
             raise StudyError(
                 f"The study '{self.name}' has the seeds {list(self.seeds)}: give at least one, 0 or more, each once."
-            )
+            ).at("seeds")
+        if max(self.seeds) > LARGEST_SEED:
+            raise StudyError(
+                f"The study '{self.name}' has the seed {max(self.seeds)}: the largest is {LARGEST_SEED}."
+            ).at("seeds")
         if not 0 < self.delta < 0.5:
-            raise StudyError(f"The study '{self.name}' has delta = {self.delta}: it must lie between 0 and 0.5.")
-        if self.votes_per_rater < 1:
-            raise StudyError(
-                f"The study '{self.name}' has votes_per_rater = {self.votes_per_rater}: ask for 1 or more."
+            raise StudyError(f"The study '{self.name}' has delta = {self.delta}: it must lie between 0 and 0.5.").at(
+                "delta"
             )
-        if self.pairs_per_prompt is not None and self.pairs_per_prompt < 1:
-            raise StudyError(
-                f"The study '{self.name}' has pairs_per_prompt = {self.pairs_per_prompt}: ask for 1 or more."
-            )
+        for key, count in (("votes_per_rater", self.votes_per_rater), ("pairs_per_prompt", self.pairs_per_prompt)):
+            if count is not None and count < 1:
+                raise StudyError(f"The study '{self.name}' has {key} = {count}: ask for 1 or more.").at(key)
         self._check_known_pairs()
 
     def _check_questions(self) -> None:
         if bool(self.question.strip()) == bool(self.questions):
             asked = "asks nothing" if not self.questions else "has both a question and [[questions]]"
-            raise StudyError(f"The study '{self.name}' {asked}. Write its question, or several under [[questions]].")
+            raise StudyError(
+                f"The study '{self.name}' {asked}. Write its question, or several under [[questions]]."
+            ).at("question")
         keys = [question.key for question in self.questions]
-        if len(set(keys)) < len(keys):
-            raise StudyError(f"The study '{self.name}' has two questions of one key: {', '.join(keys)}.")
+        for number, key in enumerate(keys):
+            if key in keys[:number]:
+                raise StudyError(
+                    f"The study '{self.name}' has two questions of one key: {', '.join(keys)}. Give one another key."
+                ).at("questions", number, "key")
 
     def _check_entrants(self) -> None:
         if not self.reference.strip():
-            raise StudyError(f"The study '{self.name}' has no reference. Name the entrant the others are held against.")
+            raise StudyError(
+                f"The study '{self.name}' has no reference. Name the entrant the others are held against."
+            ).at("reference")
         if not self.candidates:
-            raise StudyError(f"The study '{self.name}' has no candidates. Name at least one entrant.")
+            raise StudyError(f"The study '{self.name}' has no candidates. Name at least one entrant.").at("candidates")
         for candidate in self.candidates:
             if candidate == self.reference:
                 raise StudyError(
                     f"The study '{self.name}' holds {quoted(candidate)} against itself: it is the reference and a "
                     "candidate. Take it out of the candidates."
-                )
+                ).at("candidates")
             if self.candidates.count(candidate) > 1:
                 raise StudyError(
                     f"The study '{self.name}' names the candidate {quoted(candidate)} "
                     f"{self.candidates.count(candidate)} times. Keep one of them."
-                )
+                ).at("candidates")
 
     def _check_links(self) -> None:
         for link in self.links:
@@ -151,19 +164,21 @@ class Study:
                 raise StudyError(
                     f"The study '{self.name}' has the link {' - '.join(link)}: a link joins two different candidates. "
                     "Every candidate meets the reference without one."
-                )
+                ).at("links")
         if len({frozenset(link) for link in self.links}) < len(self.links):
-            raise StudyError(f"The study '{self.name}' has a link twice. Keep one of them.")
+            raise StudyError(f"The study '{self.name}' has a link twice. Keep one of them.").at("links")
 
     def _check_known_pairs(self) -> None:
         for field, share in (("repeats", self.repeats), ("gold_share", self.gold_share)):
             if not 0 <= share <= LARGEST_SHARE:
                 raise StudyError(
                     f"The study '{self.name}' has {field} = {share}: a share lies between 0 and {LARGEST_SHARE}."
-                )
+                ).at(field)
         if bool(self.gold) != (self.gold_share > 0):
             lacking = "a gold_share above 0" if self.gold else "[[gold]] pairs"
-            raise StudyError(f"The study '{self.name}' lacks {lacking}: gold pairs need both.")
+            raise StudyError(
+                f"The study '{self.name}' lacks {lacking}: gold pairs need both. Write it, or leave both out."
+            ).at("gold" if self.gold else "gold_share")
 
     @property
     def asked(self) -> tuple[Question, ...]:
@@ -175,6 +190,11 @@ class Study:
         """Who is compared with whom: every candidate with the reference, then the links."""
         against = (Line(first=candidate, second=self.reference) for candidate in self.candidates)
         return (*against, *(Line(first=first, second=second) for first, second in self.links))
+
+    @property
+    def comparisons(self) -> int:
+        """How many there are: every line on every prompt, once per seed."""
+        return len(self.lines) * len(self.prompts) * len(self.seeds)
 
     @property
     def entrants(self) -> tuple[str, ...]:
@@ -246,15 +266,30 @@ def _written(value: Any) -> Any:
     return part_to_dict(value) if isinstance(value, (Sample, Crowd)) else value
 
 
+def _each(read: Callable[[Mapping[str, Any]], Any]) -> Callable[[Iterable[Mapping[str, Any]]], tuple[Any, ...]]:
+    """Reads several parts; what is wrong in one of them has its number before its place."""
+
+    def read_all(written: Iterable[Mapping[str, Any]]) -> tuple[Any, ...]:
+        found = []
+        for number, one in enumerate(written):
+            try:
+                found.append(read(one))
+            except PlacedError as error:
+                raise error.at(number) from None
+        return tuple(found)
+
+    return read_all
+
+
 #: How the parts are read back from what `to_dict` wrote, and from a study's file.
 PARTS: dict[str, Any] = {
-    "questions": lambda written: tuple(Question(**one) for one in written),
+    "questions": _each(lambda written: Question(**written)),
     "stopping": StoppingRule.from_dict,
     "sample": lambda written: Sample(**written),
     "links": lambda written: tuple((str(first), str(second)) for first, second in written),
-    "gold": lambda written: tuple(KnownPair(**one) for one in written),
-    "practice": lambda written: tuple(KnownPair(**one) for one in written),
-    "checks": lambda written: tuple(check_from_dict(one) for one in written),
+    "gold": _each(lambda written: KnownPair(**written)),
+    "practice": _each(lambda written: KnownPair(**written)),
+    "checks": _each(check_from_dict),
     "crowd": lambda written: Crowd(**written),
     "gates": Gates.from_dict,
 }

@@ -1,20 +1,28 @@
 """A study's TOML file becomes a `Study`; what is wrong in it is named with its line.
 
 In: a file, and who gives a prompt set for its name. Out: the declaration it makes. Nothing is guessed: an unknown key,
-a missing one and one of another type are refused.
+a missing one and one of another type are refused. The study and the ledger refuse by places in the declaration
+(`PlacedError`); here these become lines.
 """
 
-import re
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import fields
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from arena.statistics.stopping import StoppingRule
+from arena.quality import GatesError
+from arena.statistics.stopping import StoppingRule, StoppingRuleError
 from arena.study import PARTS, Study
+from arena.study_parts import Sample
+from arena.study_workable import check_workable, usual_votes
 from prompts.errors import CanvasError, quoted
-from prompts.prompt import PromptSet
+from prompts.prompt import PromptSet, SampleError
+from prompts.toml_places import Place, PlacedError, line_of
+
+#: Longer values are cut in what is said of them.
+_LONGEST_VALUE = 80
 
 
 class StudyFileError(CanvasError):
@@ -89,9 +97,12 @@ _TABLES: dict[str, dict[str, str]] = {
 def read_study_file(path: Path, prompt_set: Callable[[str], PromptSet]) -> Study:
     """The study that the TOML file at `path` declares; `prompt_set` gives the prompt set of a name.
 
+    Without `votes_per_rater` it is 30, or as many as one rater can be asked where those are fewer.
+
     Raises StudyFileError when the file is missing, is no TOML in UTF-8, or has an unknown, missing or mistyped key;
-    StudyError when what it says is no study, StoppingRuleError when its [stopping] is no rule, SampleError for a sample
-    that cannot be drawn; and whatever `prompt_set` raises for a name it does not know.
+    StudyError when what it says is no study or could never work, GatesError and StoppingRuleError when its [gates] or
+    [stopping] cannot be followed, SampleError for a sample that cannot be drawn; and whatever `prompt_set` raises for a
+    name it does not know. All name the file, and the line where there is one.
     """
     if not path.is_file():
         raise StudyFileError(f"There is no study file {path}. Write one; arena/README.md shows an example.")
@@ -102,44 +113,119 @@ def read_study_file(path: Path, prompt_set: Callable[[str], PromptSet]) -> Study
         raise StudyFileError(f"{path} is not in UTF-8 (byte {error.start}). Save it as UTF-8.") from error
     except tomllib.TOMLDecodeError as error:
         raise StudyFileError(f"{path} is no TOML: {error}. Mend that place.") from error
-    _check_keys(path, text, written, _TYPES)
+    file = _File(path, text)
+    file.check_keys(written, _TYPES)
     for table, types in _TABLES.items():
-        _check_table(path, text, written, table, types)
+        file.check_table(written, table, types)
     missing = [key for key in _NEEDED if key not in written]
     if "question" not in written and "questions" not in written:
         missing.append("question")
     if missing:
         raise StudyFileError(f"{path} does not say {', '.join(missing)}. Add what is missing; nothing is guessed.")
-    values: dict[str, Any] = {key: PARTS[key](value) if key in PARTS else value for key, value in written.items()}
-    values["candidates"] = tuple(written["candidates"])
-    values["prompts"] = prompt_set(written["prompts"])
-    if "sample" in values:
-        values["prompts"] = values["prompts"].sample(values["sample"].size, values["sample"].seed)
-    if "seeds" in written:
-        values["seeds"] = tuple(written["seeds"])
-    return Study(**values)
+    with lines_named(path):
+        study = _study(file, written, prompt_set)
+        check_workable(study)
+    return study
 
 
-def _check_table(path: Path, text: str, written: Mapping[str, Any], table: str, types: Mapping[str, str]) -> None:
-    """The keys of one table, or of each of several under `table`; those marked "*" must be there."""
-    plain = {key.rstrip("*"): kind for key, kind in types.items()}
-    found = written.get(table, [])
-    for one in found if isinstance(found, list) else [found]:
-        _check_keys(path, text, one, plain, table=table)
-        missing = [key.rstrip("*") for key in types if key.endswith("*") and key.rstrip("*") not in one]
-        if missing:
-            raise StudyFileError(f"{path}{_line(text, table)}: [{table}] does not say {', '.join(missing)}.")
+@contextmanager
+def lines_named(path: Path) -> Iterator[None]:
+    """Whatever refuses what the study file at `path` declares says so with the file and the line."""
+    try:
+        yield
+    except PlacedError as error:
+        if not error.place:
+            raise
+        raise _File(path, path.read_text(encoding="utf-8")).named(error, error.place) from error
 
 
-def _check_keys(path: Path, text: str, written: Mapping[str, Any], types: Mapping[str, str], table: str = "") -> None:
-    for key, value in written.items():
-        # In an inline table the key has no line of its own.
-        place = f"{path}{_line(text, key) or (_line(text, table) if table else '')}"
-        if key not in types:
-            known = f"Known keys of [{table}]" if table else "Known keys"
-            raise StudyFileError(f"{place}: unknown key {quoted(key)}. {known}: {', '.join(types)}.")
-        if not _fits(types[key], value):
-            raise StudyFileError(f"{place}: '{key}' is {value!r}, but must be {types[key]}.")
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A study file and its text; says what is wrong in it, and on which line."""
+
+    path: Path
+    text: str
+
+    def where(self, place: Place) -> str:
+        """As in "shapes.toml, line 7"."""
+        line = line_of(self.text, place)
+        return f"{self.path}" if line is None else f"{self.path}, line {line}"
+
+    def named(self, error: CanvasError, place: Place) -> CanvasError:
+        """The same refusal, with file and line before its sentence."""
+        found = type(error)(f"{self.where(place)}: {error}")
+        return found.at(*place) if isinstance(found, PlacedError) else found
+
+    def check_table(self, written: Mapping[str, Any], table: str, types: Mapping[str, str]) -> None:
+        """The keys of one table, or of each of several under `table`; those marked "*" must be there."""
+        plain = {key.rstrip("*"): kind for key, kind in types.items()}
+        found = written.get(table, [])
+        tables: dict[Place, Any] = (
+            {(table, n): one for n, one in enumerate(found)} if isinstance(found, list) else {(table,): found}
+        )
+        for place, one in tables.items():
+            self.check_keys(one, plain, place)
+            missing = [key.rstrip("*") for key in types if key.endswith("*") and key.rstrip("*") not in one]
+            if missing:
+                raise StudyFileError(
+                    f"{self.where(place)}: [{table}] does not say {', '.join(missing)}. Add what is missing."
+                )
+
+    def check_keys(self, written: Mapping[str, Any], types: Mapping[str, str], table: Place = ()) -> None:
+        """That every key is known, and holds what it should."""
+        for key, value in written.items():
+            where = self.where((*table, key))
+            if key not in types:
+                known = f"Known keys of [{table[0]}]" if table else "Known keys"
+                raise StudyFileError(f"{where}: unknown key {quoted(key)}. {known}: {', '.join(types)}.")
+            if not _fits(types[key], value):
+                raise StudyFileError(f"{where}: '{key}' is {_shown(value)}, but must be {types[key]}.")
+
+
+def _study(file: _File, written: Mapping[str, Any], prompt_set: Callable[[str], PromptSet]) -> Study:
+    """The study of a file whose keys are in order. Errors that know no places come with their line at once."""
+    values: dict[str, Any] = {key: _value(file, key, value) for key, value in written.items()}
+    try:
+        values["prompts"] = prompt_set(written["prompts"])
+    except PlacedError as error:
+        raise error.at("prompts") from None
+    sample: Sample | None = values.get("sample")
+    if sample is not None:
+        try:
+            values["prompts"] = values["prompts"].sample(sample.size, sample.seed)
+        except SampleError as error:
+            raise file.named(error, ("sample", "seed" if sample.seed < 0 else "size")) from error
+    study = Study(**values)
+    return study if "votes_per_rater" in written else replace(study, votes_per_rater=usual_votes(study))
+
+
+def _value(file: _File, key: str, written: Any) -> Any:
+    if key in _TABLES and isinstance(written, dict):
+        written = {name: _number(_TABLES[key].get(name, ""), value) for name, value in written.items()}
+    if key not in PARTS:
+        return tuple(written) if isinstance(written, list) else _number(_TYPES[key], written)
+    try:
+        return PARTS[key](written)
+    except PlacedError as error:
+        raise error.at(key) from None
+    except (GatesError, StoppingRuleError) as error:
+        raise file.named(error, (key, *_at_fault(PARTS[key], written, error))) from error
+
+
+def _number(kind: str, value: Any) -> Any:
+    """A whole number is a number too: 1 is 1.0 where a number is asked for."""
+    return float(value) if kind == "a number" else value
+
+
+def _at_fault(read: Callable[[Mapping[str, Any]], Any], table: Mapping[str, Any], refused: CanvasError) -> Place:
+    """The key of the table that brings the same refusal by itself; () where it takes several."""
+    for key, value in table.items():
+        try:
+            read({key: value})
+        except type(refused) as error:
+            if str(error) == str(refused):
+                return (key,)
+    return ()
 
 
 def _fits(kind: str, value: object) -> bool:
@@ -167,10 +253,7 @@ def _fits(kind: str, value: object) -> bool:
             return isinstance(value, list) and all(_fits("a whole number", item) for item in value)
 
 
-def _line(text: str, key: str) -> str:
-    """ ", line 7" where the key stands at the beginning of a line; tomllib keeps no positions of what it read."""
-    opening = re.compile(rf"\s*(\[+\s*)?[\"']?{re.escape(key)}[\"']?\s*([=.\]]|$)")
-    for number, line in enumerate(text.splitlines(), start=1):
-        if opening.match(line):
-            return f", line {number}"
-    return ""
+def _shown(value: object) -> str:
+    """As the file would say it, more or less, on one line."""
+    shown = repr(value) if not isinstance(value, bool) else str(value).lower()
+    return shown if len(shown) <= _LONGEST_VALUE else f"{shown[: _LONGEST_VALUE - 1]}…"

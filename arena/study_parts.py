@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from prompts.errors import CanvasError, quoted
+from prompts.errors import quoted
+from prompts.toml_places import PlacedError
 
 #: The key under which votes on a study's one question are kept.
 OVERALL = "overall"
@@ -22,8 +23,12 @@ _KEY = re.compile(r"[a-z][a-z0-9_]{0,19}")
 _RETURN = re.compile(r"https://|http://(127\.0\.0\.1|localhost)(:[0-9]+)?([/?#]|$)")
 
 
-class StudyError(CanvasError):
-    """A declaration that cannot be a study; the sentence names the field and what it may be."""
+#: The ledger keeps seeds as 64-bit integers.
+LARGEST_SEED = 2**63 - 1
+
+
+class StudyError(PlacedError):
+    """A declaration that cannot be a study; the sentence names the field and what it may be, `place` its key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +46,9 @@ class Question:
             raise StudyError(
                 f"The question's key {quoted(self.key)} is no name for a column: use 1 to 20 lower-case letters, "
                 "digits and '_', and begin with a letter."
-            )
+            ).at("key")
         if not self.text.strip():
-            raise StudyError(f"The question '{self.key}' asks nothing. Write its text.")
+            raise StudyError(f"The question '{self.key}' asks nothing. Write its text.").at("text")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +68,14 @@ class KnownPair:
 
     def __post_init__(self) -> None:
         if self.better == self.worse:
-            raise StudyError(f"A known pair on {quoted(self.prompt)} holds {quoted(self.better)} against itself.")
-        if not self.prompt.strip() or self.seed < 0:
-            raise StudyError("A known pair needs its prompt's text, and a seed of 0 or more.")
+            raise StudyError(
+                f"A known pair on {quoted(self.prompt)} holds {quoted(self.better)} against itself. Name "
+                "another entrant as the worse one."
+            ).at("worse")
+        if not self.prompt.strip():
+            raise StudyError("A known pair has no prompt. Write its text as its prompt set has it.").at("prompt")
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise StudyError(f"A known pair has seed = {self.seed}: it lies between 0 and {LARGEST_SEED}.").at("seed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,12 +88,12 @@ class Check:
 
     def __post_init__(self) -> None:
         if len(self.answers) < 2 or len(set(self.answers)) < len(self.answers):
-            raise StudyError(f"The check {quoted(self.text)} needs two different answers or more.")
+            raise StudyError(f"The check {quoted(self.text)} needs two different answers or more.").at("answers")
         if not 0 <= self.right < len(self.answers):
             raise StudyError(
                 f"The check {quoted(self.text)} says right = {self.right}: count its answers from 0 to "
                 f"{len(self.answers) - 1}."
-            )
+            ).at("right")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,16 +122,19 @@ class Crowd:
 
     def __post_init__(self) -> None:
         if self.site not in ("prolific", "mturk"):
-            raise StudyError(f"[crowd] site is {quoted(self.site)}: it may be prolific or mturk.")
-        if self.slots < 1 or self.minutes < 1:
-            raise StudyError("[crowd] asks for slots and minutes of 1 or more.")
+            raise StudyError(f"[crowd] site is {quoted(self.site)}: it may be prolific or mturk.").at("site")
+        for key, value in (("slots", self.slots), ("minutes", self.minutes)):
+            if value < 1:
+                raise StudyError(f"[crowd] {key} is {value}: ask for 1 or more.").at(key)
         if not self.completion_code.strip():
-            raise StudyError("[crowd] has no completion_code. Write the one that the site gave you.")
+            raise StudyError("[crowd] has no completion_code. Write the one that the site gave you.").at(
+                "completion_code"
+            )
         if self.return_url and not _RETURN.match(self.return_url):
             raise StudyError(
                 f"[crowd] return_url is {quoted(self.return_url)}: give an address with https://, or with http:// on "
                 "127.0.0.1 or localhost."
-            )
+            ).at("return_url")
 
     @property
     def id_parameter(self) -> str:

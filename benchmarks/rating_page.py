@@ -44,19 +44,6 @@ GUARD_MS = 320
 #: Votes that wait at the end, so that every measured vote is followed by a pair and loads another one.
 SPARE_PAIRS = 4
 
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--disable-default-apps",
-    "--disable-extensions",
-    "--no-pings",
-]
-
 # The observer is told in the task that exchanged the images, before that frame is drawn: the first animation frame that
 # it asks for begins after the drawing, the second one a whole frame later.
 STOPWATCH = """() => {
@@ -118,7 +105,7 @@ def measure(*, clicks: int, image_px: int, home: Path) -> dict[str, Any]:
     sizes = make_arena(home, clicks=clicks, image_px=image_px)
     with serving(home) as address, sync_playwright() as playwright:
         program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-        browser = playwright.chromium.launch(executable_path=program, args=CHROMIUM_FLAGS)
+        browser = playwright.chromium.launch(executable_path=program, args=["--disable-gpu"])
         found = []
         for setting in SETTINGS:
             found.append(rate(browser, address, setting, clicks=clicks))

@@ -4,7 +4,9 @@ Pure. An event's body is canonical JSON that holds its own number and kind; its 
 event's hash followed by the body; the first one follows 64 zeros.
 
 What shows: any change inside the log, and (because a study's row keeps the last number and hash) events missing at
-its end. What does not show to the database alone: a log that someone with write access computed anew from some event
+its end. What is in no event is not in the chain: a pair that was handed out enters it with its vote or its report, so
+that one without either can be turned, images and all, and will only be a pair that stood the other way round.
+What does not show to the database alone: a log that someone with write access computed anew from some event
 on, together with the study's row. Against that, keep the head that `canvas arena verify` prints somewhere else, and
 pass it back with `--expect`.
 """

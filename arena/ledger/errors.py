@@ -1,6 +1,7 @@
 """What the ledger refuses, by name."""
 
 from prompts.errors import CanvasError
+from prompts.toml_places import PlacedError
 
 
 class NotALedgerError(CanvasError):
@@ -19,7 +20,7 @@ class LedgerReadError(CanvasError):
     """The database does not answer (it restarts, or the connection was lost)."""
 
 
-class UnknownEntrantError(CanvasError):
+class UnknownEntrantError(PlacedError):
     """A name under which no entrant is entered."""
 
 
@@ -27,7 +28,7 @@ class EntrantConflictError(CanvasError):
     """A name that already stands for another entrant."""
 
 
-class UnknownPromptSetError(CanvasError):
+class UnknownPromptSetError(PlacedError):
     """A name or id of no kept prompt set, or a name that stands for several."""
 
 
@@ -35,7 +36,7 @@ class PromptSetConflictError(CanvasError):
     """A prompt set that is kept under the same name with other labels."""
 
 
-class UnknownPromptError(CanvasError):
+class UnknownPromptError(PlacedError):
     """A prompt id that stands in no kept prompt set."""
 
 
@@ -55,11 +56,11 @@ class StudyChangedError(CanvasError):
     """A declaration that differs from the frozen one of the same name."""
 
 
-class MissingImagesError(CanvasError):
+class MissingImagesError(PlacedError):
     """A study whose galleries are not whole."""
 
 
-class ShapesDifferError(CanvasError):
+class ShapesDifferError(PlacedError):
     """Entrants whose images have different proportions, by which raters could tell them apart."""
 
 
@@ -117,6 +118,10 @@ class StageError(RatingError):
 
 class NotInvitedError(RatingError):
     """A study that takes raters with a sign-up link, and no link, or one that is forged, foreign or over."""
+
+
+class UnfilledLinkError(RatingError):
+    """An address in which a crowd site left a placeholder for the rater's id (HTTP 403)."""
 
 
 class VoteFormError(RatingError):

@@ -1,9 +1,9 @@
 """Prompts and the images painted for them, in SQL. Every function takes a connection and does one thing."""
 
-import shlex
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import PurePath
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, insert, or_, select
@@ -20,7 +20,8 @@ from arena.ledger.errors import (
 from arena.ledger.records import GeneratedImage, Wanted
 from arena.ledger.statements import insert_unless_there, insert_unless_there_returning_key
 from arena.ledger.tables import ENTRANTS, GENERATED_IMAGES, PROMPT_SET_MEMBERS, PROMPT_SETS, PROMPTS
-from prompts.errors import printable, quoted
+from prompts.errors import quoted
+from prompts.library import as_options
 from prompts.prompt import Prompt, PromptSet
 
 
@@ -75,11 +76,17 @@ def prompt_set(connection: Connection, name_or_id: str) -> PromptSet:
     different = {prompts.id: prompts for prompts in found}
     if not different:
         known = connection.execute(select(PROMPT_SETS.c.name).order_by(PROMPT_SETS.c.id)).scalars().all()
+        # A set of one's own file has the file's name, wherever it lies.
+        file = PurePath(name_or_id).name
+        remedy = (
+            f"Say {quoted(file)}, as it is kept."
+            if file in known
+            else f"Paint it first: `canvas evaluate generate --entrant ... {as_options(name_or_id)}`."
+        )
         raise UnknownPromptSetError(
             f"The ledger knows no prompt set {quoted(name_or_id)}. "
             + (f"Known: {', '.join(known)}. " if known else "It knows none yet. ")
-            + "Paint it first: `canvas evaluate generate --entrant ... --prompts "
-            + f"{shlex.quote(printable(name_or_id))}`."
+            + remedy
         )
     if len(different) > 1:
         raise UnknownPromptSetError(
@@ -87,6 +94,12 @@ def prompt_set(connection: Connection, name_or_id: str) -> PromptSet:
             f"{', '.join(different)}."
         )
     return found[0]
+
+
+def prompt_sets_with(connection: Connection, prompt: Prompt) -> list[PromptSet]:
+    """Those that ask this prompt, in the order in which they came."""
+    asking = select(PROMPT_SET_MEMBERS.c.prompt_set).where(PROMPT_SET_MEMBERS.c.prompt_id == prompt.id)
+    return _prompt_sets(connection, select(PROMPT_SETS).where(PROMPT_SETS.c.id.in_(asking)))
 
 
 def missing_images(connection: Connection, name: str, prompts: PromptSet, seeds: Sequence[int]) -> list[Wanted]:

@@ -5,7 +5,7 @@ galleries, studies and votes each have their SQL in a file beside this one.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import datetime
@@ -17,13 +17,20 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from arena.images import StoredImage
-from arena.ledger import entrants, galleries, readings, studies, voting
-from arena.ledger.audit import check_declaration, check_quality, check_votes
+from arena.ledger import entrants, galleries, labels, readings, studies, voting
+from arena.ledger.audit import (
+    check_declaration,
+    check_pairs,
+    check_quality,
+    check_reports,
+    check_votes,
+    check_withdrawals,
+)
 from arena.ledger.chain import Head, verify
 from arena.ledger.engine import database_url, open_engine, readers
 from arena.ledger.errors import BrokenChainError, LedgerReadError
 from arena.ledger.events import quality_votes_from_events, votes_from_events
-from arena.ledger.readings import Raters
+from arena.ledger.readings import Raters, Report, ReportKind
 from arena.ledger.records import Entrant, Event, GeneratedImage, Score, StudyRecord, Wanted
 from arena.ledger.schema import migrate
 from arena.ledger.studies import StudyPlace
@@ -37,6 +44,7 @@ from arena.ledger.voting import (
     Step,
     StepName,
     StudyMaterial,
+    Submission,
 )
 from arena.ledger.writer import Batch, Writer
 from arena.quality import QualityVote
@@ -181,6 +189,11 @@ class Ledger:
         with self.reading() as connection:
             return entrants.scores(connection, entrant)
 
+    def last_score(self) -> int:
+        """The newest measurement's number; 0 before the first. It grows with every measurement."""
+        with self.reading() as connection:
+            return readings.last_score(connection)
+
     # Studies and their votes; "shapes" is a study's newest version, "shapes@1" its first.
 
     def open_study(self, study: Study, *, now: datetime, new_version: bool = False) -> StudyRecord:
@@ -226,25 +239,55 @@ class Ledger:
         with self.reading() as connection:
             return list(studies.events(connection, studies.find_study(connection, study).id))
 
+    def head(self, study_id: int) -> Head:
+        """The last event's number and hash. Whatever happens in a study is an event, so the number says what is new."""
+        with self.reading() as connection:
+            return studies.head(connection, study_id)
+
+    def chains(self, study: str | None = None) -> list[str]:
+        """The names under which `verify` finds the chains: one study's, or every version of every study, then those of
+        the label studies. Raises UnknownStudyError.
+        """
+        with self.reading() as connection:
+            if study is not None and labels.is_label_study(connection, study):
+                return [study]
+            found = studies.studies(connection) if study is None else [studies.find_study(connection, study)]
+            labelled = labels.label_studies(connection) if study is None else []
+        return [*(f"{record.name}@{record.version}" for record in found), *(record.name for record in labelled)]
+
     def verify(self, study: str, *, noted: Head | None = None) -> Head:
-        """Check the study's chain, its declaration, and that its vote rows are what its events say; return the head.
+        """Check the study's chain, its declaration, and that its rows are what its events say; return the head.
 
         `noted` is a head written down earlier, which must still be part of the chain. Raises BrokenChainError, which
-        names the first event or vote that does not fit, and UnknownStudyError.
+        names the study and the first event, pair, vote or report that does not fit, and UnknownStudyError.
         """
         with self.reading() as connection:
             try:
-                record = studies.find_study(connection, study)
-                events = list(studies.events(connection, record.id))
-                head = verify(events, head=studies.head(connection, record.id), noted=noted)
-                check_declaration(events, record)
-                check_votes(votes_from_events(events), readings.votes(connection, record, "all"))
-                check_quality(quality_votes_from_events(events), readings.quality_votes(connection, record, "all"))
+                return _verified(connection, study, noted)
+            except BrokenChainError as error:
+                raise BrokenChainError(f"In the study '{study}': {error}") from error
             except (ValueError, KeyError, TypeError) as error:
                 raise BrokenChainError(
                     f"The rows of '{study}' cannot be read ({error}): they were altered. Restore them from a copy."
                 ) from error
-            return head
+
+    def reports(
+        self,
+        study_id: int,
+        *,
+        raters: Raters,
+        kind: ReportKind | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> list[Report]:
+        """What raters reported or skipped, newest first."""
+        with self.reading() as connection:
+            return readings.reports(connection, study_id, raters, kind=kind, limit=limit, offset=offset)
+
+    def report_counts(self, study_id: int, *, raters: Raters) -> dict[ReportKind, int]:
+        """How many reports of each kind there are; 0 where there are none."""
+        with self.reading() as connection:
+            return readings.report_counts(connection, study_id, raters)
 
     # The rating path; `arena.rating` is its one user.
 
@@ -280,6 +323,22 @@ class Ledger:
         """The rater behind a keyed hash; None where nobody is, or is any more."""
         with self.reading() as connection:
             return voting.rater_of_identity(connection, identity)
+
+    def keep_submission(self, study_id: int, rater: int, hashes: Mapping[str, str], *, now: datetime) -> None:
+        """Keep the keyed hashes of what a crowd site names the rater's go by; those that came before stay."""
+        known = {(one.name, one.key_hash) for one in self.submissions(study_id, rater)}
+        if not known.issuperset(hashes.items()):
+            self._write(lambda batch: voting.keep_submission(batch, study_id, rater, hashes, now))
+
+    def submissions(self, study_id: int, rater: int) -> list[Submission]:
+        """What named the rater's goes at the study, in the order in which it came."""
+        with self.reading() as connection:
+            return voting.submissions(connection, study_id, rater)
+
+    def rater_of_submission(self, study_id: int, key_hash: str) -> int | None:
+        """The rater who came to the study with this submission; None for one that never came, or was deleted."""
+        with self.reading() as connection:
+            return voting.rater_of_submission(connection, study_id, key_hash)
 
     def rater_is_simulated(self, number: int) -> bool | None:
         """Whether a program stands behind the rater; None for a number that nobody was given."""
@@ -330,3 +389,18 @@ class Ledger:
     def undo_vote(self, undo: NewUndo) -> "Future[int]":
         """Take a vote back; see `voting.undo_vote` for what the future may raise."""
         return self.submit(lambda batch: voting.undo_vote(batch, undo))
+
+
+def _verified(connection: Connection, study: str, noted: Head | None) -> Head:
+    if labels.is_label_study(connection, study):
+        return labels.verified_labels(connection, labels.find_label_study(connection, study), noted)
+    record = studies.find_study(connection, study)
+    events = list(studies.events(connection, record.id))
+    head = verify(events, head=studies.head(connection, record.id), noted=noted)
+    check_declaration(events, record)
+    check_withdrawals(events, readings.withdrawn_raters(connection, record.id))
+    check_votes(votes_from_events(events), readings.votes(connection, record, "all"))
+    check_quality(quality_votes_from_events(events), readings.quality_votes(connection, record, "all"))
+    check_reports(events, readings.reports(connection, record.id, "all"))
+    check_pairs(readings.misplaced_pairs(connection, record.id))
+    return head

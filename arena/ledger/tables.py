@@ -1,7 +1,7 @@
 """The ledger's tables, as SQLModel rows. Pairs, votes, undos and events are appended and never updated.
 
 A study's row carries the head of its chain (last number and hash), and `closed_at`; nothing else in it changes.
-`identities` alone holds what could lead back to a person, and nothing in the chain refers to it.
+`identities` and `submissions` alone hold what could lead back to a person, and nothing in the chain refers to them.
 """
 
 from datetime import UTC, datetime
@@ -137,11 +137,15 @@ class ScoreRow(Row, table=True):
 
 
 class StudyRow(Row, table=True):
-    """An opened study: its declaration as canonical JSON, that text's hash, and the head of its chain."""
+    """An opened study: its declaration as canonical JSON, that text's hash, and the head of its chain.
+
+    `kind` is pairs, or labels for a label study, whose declaration is of another form (`arena.labelling`).
+    """
 
     __tablename__ = "studies"
     __table_args__ = (UniqueConstraint("name", "version"),)
     id: int = Field(primary_key=True)
+    kind: str = Field(default="pairs", max_length=8, sa_column_kwargs={"server_default": "pairs"})
     name: str
     version: int
     hash: str = Field(max_length=64)
@@ -167,6 +171,20 @@ class IdentityRow(Row, table=True):
     __tablename__ = "identities"
     key_hash: str = Field(primary_key=True, max_length=64)
     rater: int = Field(foreign_key="raters.number", sa_type=BigInteger, index=True)
+
+
+class SubmissionRow(Row, table=True):
+    """Keyed hash of what a crowd site names a rater's submission by (`name` is its parameter): a second go shows as a
+    second row. Outside the chain: withdrawal deletes it."""
+
+    __tablename__ = "submissions"
+    __table_args__ = (UniqueConstraint("study_id", "rater", "name", "key_hash"),)
+    id: int = Field(primary_key=True, sa_type=BigId)
+    study_id: int = Field(foreign_key="studies.id")
+    rater: int = Field(foreign_key="raters.number", sa_type=BigInteger, index=True)
+    name: str = Field(max_length=32)
+    key_hash: str = Field(max_length=64)
+    came_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class StepRow(Row, table=True):
@@ -289,6 +307,98 @@ class CommentRow(Row, table=True):
     digest: str = Field(max_length=64)
 
 
+class LabelShowingRow(Row, table=True):
+    """An image, or two, shown to one rater of a label study; `place` counts into what the study drew, or into its gold.
+
+    `kind` is study, repeat or gold; only labels of the first are exported. `image` stands alone or on the left,
+    `other_image` on the right. `after_label_id` is the label whose answer handed it out, or a report's number below 0.
+    """
+
+    __tablename__ = "label_showings"
+    __table_args__ = (
+        # What was drawn never comes twice to a rater, unless as a declared repeat, and that once.
+        Index(
+            "ux_label_showings_shown_once",
+            "study_id",
+            "rater",
+            "kind",
+            "place",
+            unique=True,
+            sqlite_where=text("kind <> 'repeat'"),
+            postgresql_where=text("kind <> 'repeat'"),
+        ),
+        UniqueConstraint("repeats"),
+    )
+    id: int = Field(primary_key=True, sa_type=BigId)
+    token: str = Field(unique=True, max_length=32)
+    study_id: int = Field(foreign_key="studies.id")
+    rater: int = Field(foreign_key="raters.number", sa_type=BigInteger)
+    kind: str = Field(max_length=8)
+    place: int
+    image: int = Field(foreign_key="generated_images.id", sa_type=BigInteger)
+    other_image: int | None = Field(
+        default=None, sa_column_args=(ForeignKey("generated_images.id"),), sa_type=BigInteger
+    )
+    repeats: int | None = Field(default=None, sa_column_args=(ForeignKey("label_showings.id"),), sa_type=BigInteger)
+    propensity: float
+    after_label_id: int | None = Field(default=None, sa_type=BigInteger)
+    handed_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class LabelRow(Row, table=True):
+    """What a rater said of a showing. `target` is the probe that the typed name was found to mean, if any."""
+
+    __tablename__ = "labels"
+    __table_args__ = (UniqueConstraint("showing_id", "round"),)
+    id: int = Field(primary_key=True, sa_type=BigId)
+    showing_id: int = Field(foreign_key="label_showings.id", sa_type=BigInteger)
+    round: int
+    key: str = Field(unique=True, max_length=64)
+    answer: str = Field(max_length=10)
+    target: str | None
+    closeness: int | None
+    latency_ms: int
+    session: str = Field(max_length=64)
+    done: int
+    labelled_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class LabelWordsRow(Row, table=True):
+    """Whom a rater typed to have recognised, outside the chain, which holds its digest: withdrawal deletes it."""
+
+    __tablename__ = "label_words"
+    label_id: int = Field(primary_key=True, foreign_key="labels.id", sa_type=BigInteger)
+    text: str = Field(sa_type=Text)
+    digest: str = Field(max_length=64)
+
+
+class LabelUndoRow(Row, table=True):
+    """A label taken back: the next round of its showing is open."""
+
+    __tablename__ = "label_undos"
+    __table_args__ = (UniqueConstraint("showing_id", "round"),)
+    id: int = Field(primary_key=True, sa_type=BigId)
+    showing_id: int = Field(foreign_key="label_showings.id", sa_type=BigInteger)
+    round: int
+    key: str = Field(unique=True, max_length=64)
+    done: int
+    undone_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class LabelReportRow(Row, table=True):
+    """A showing that a rater would not label: `kind` is skip, broken or offensive. It ends the showing's round."""
+
+    __tablename__ = "label_reports"
+    __table_args__ = (UniqueConstraint("showing_id", "round"),)
+    id: int = Field(primary_key=True, sa_type=BigId)
+    showing_id: int = Field(foreign_key="label_showings.id", sa_type=BigInteger)
+    round: int
+    key: str = Field(unique=True, max_length=64)
+    kind: str = Field(max_length=16)
+    done: int
+    reported_at: datetime = Field(sa_type=UtcDateTime)
+
+
 class EventRow(Row, table=True):
     """A link of a study's chain; `body` is the hashed text itself."""
 
@@ -314,6 +424,7 @@ SCORES = _table(ScoreRow)
 STUDIES = _table(StudyRow)
 RATERS = _table(RaterRow)
 IDENTITIES = _table(IdentityRow)
+SUBMISSIONS = _table(SubmissionRow)
 STEPS = _table(StepRow)
 WITHDRAWALS = _table(WithdrawalRow)
 PAIRS = _table(PairRow)
@@ -321,4 +432,9 @@ REPORTS = _table(ReportRow)
 COMMENTS = _table(CommentRow)
 VOTES = _table(VoteRow)
 UNDOS = _table(UndoRow)
+LABEL_SHOWINGS = _table(LabelShowingRow)
+LABELS = _table(LabelRow)
+LABEL_WORDS = _table(LabelWordsRow)
+LABEL_UNDOS = _table(LabelUndoRow)
+LABEL_REPORTS = _table(LabelReportRow)
 EVENTS = _table(EventRow)

@@ -4,6 +4,7 @@ Three unique constraints decide every race, on both databases: one showing of a 
 pair, question and round, one request per idempotency key.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -36,6 +37,7 @@ from arena.ledger.tables import (
     RATERS,
     REPORTS,
     STEPS,
+    SUBMISSIONS,
     UNDOS,
     VOTES,
     WITHDRAWALS,
@@ -148,6 +150,15 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """One thing that a crowd site named a rater's go at a study by: its parameter, a keyed hash, and when it came."""
+
+    name: str
+    key_hash: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ShownCount:
     """How often a comparison was handed out, to people or to simulated raters."""
 
@@ -191,6 +202,28 @@ def add_rater(batch: Batch, number: int, simulated: bool, identity: str | None, 
 def rater_of_identity(connection: Connection, identity: str) -> int | None:
     """The rater behind a keyed hash."""
     return connection.execute(select(IDENTITIES.c.rater).where(IDENTITIES.c.key_hash == identity)).scalar()
+
+
+def keep_submission(batch: Batch, study_id: int, rater: int, hashes: Mapping[str, str], now: datetime) -> None:
+    """Keep the keyed hashes of what names a submission, by parameter; those that came before stay as they are."""
+    for name, key_hash in hashes.items():
+        row = {"study_id": study_id, "rater": rater, "name": name, "key_hash": key_hash, "came_at": now}
+        batch.insert_unless_there(SUBMISSIONS, row)
+
+
+def submissions(connection: Connection, study_id: int, rater: int) -> list[Submission]:
+    """What named the rater's goes at the study, in the order in which it came."""
+    wanted = select(SUBMISSIONS).where(SUBMISSIONS.c.study_id == study_id, SUBMISSIONS.c.rater == rater)
+    return [
+        Submission(name=row.name, key_hash=row.key_hash, at=row.came_at)
+        for row in connection.execute(wanted.order_by(SUBMISSIONS.c.id))
+    ]
+
+
+def rater_of_submission(connection: Connection, study_id: int, key_hash: str) -> int | None:
+    """The rater who came to the study with this submission."""
+    wanted = select(SUBMISSIONS.c.rater).where(SUBMISSIONS.c.study_id == study_id, SUBMISSIONS.c.key_hash == key_hash)
+    return connection.execute(wanted.limit(1)).scalar()
 
 
 def rater_is_simulated(connection: Connection, number: int) -> bool | None:
@@ -342,6 +375,7 @@ def withdraw(batch: Batch, study_id: int, rater: int, now: datetime) -> None:
         return
     connection.execute(delete(COMMENTS).where(COMMENTS.c.rater == rater))
     connection.execute(delete(IDENTITIES).where(IDENTITIES.c.rater == rater))
+    connection.execute(delete(SUBMISSIONS).where(SUBMISSIONS.c.rater == rater))
     batch.append(study_id, WITHDRAWN, withdrawn_content(rater, now))
 
 

@@ -1,11 +1,13 @@
-"""The admin page: every study with its votes, what the gates leave out, and what calls for a look.
+"""The admin page: every study with its votes, what the gates leave out, what was reported, and what calls for a look.
 
-`admin_view` is pure: study records, votes and gates in, words and figures out. The page draws them.
+`admin_view` is pure: study records, votes and gates in, words and figures out. The page draws them, and keeps what it
+drew of a study until something happens in it.
 """
 
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Literal
 
 import numpy as np
@@ -16,7 +18,9 @@ from arena.board import RatersKind
 from arena.ledger.ledger import Ledger
 from arena.ledger.records import StudyRecord
 from arena.matchmaking import connectivity_warning
+from arena.pages.gates import GATE_LABELS
 from arena.pages.html import page
+from arena.pages.reports import NO_REPORTS, StudyReports, study_reports
 from arena.pages.studies import newest_versions
 from arena.quality import (
     GATE_NAMES,
@@ -38,6 +42,9 @@ from arena.votes import VoteRecord
 
 #: What a study declared as its gates, and its votes as the gates see them, of people or of simulated raters.
 QualityReader = Callable[[StudyRecord, RatersKind], tuple[Gates, Sequence[QualityVote]]]
+
+#: How long a study's figures are good for where nothing happened in it: the alarms look at the clock.
+KEPT_FOR = timedelta(minutes=1)
 
 _NONE = "–"
 
@@ -88,6 +95,7 @@ class StudyRow:
     gates: tuple[GateRow, ...]
     alarms: tuple[str, ...]
     warnings: tuple[str, ...]
+    reports: StudyReports = NO_REPORTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,27 +109,57 @@ class AdminView:
 
 def admin_view(studies: Iterable[StudyVotes], *, raters_kind: RatersKind, now: datetime) -> AdminView:
     """The studies in the order in which they come."""
-    rows = tuple(_study_row(one, now) for one in studies)
-    return AdminView(studies=rows, raters_kind=raters_kind, alarms=sum(len(row.alarms) for row in rows))
+    return _view_of([_study_row(one, now) for one in studies], raters_kind)
+
+
+class StudyRows:
+    """Reads each study when its chain has grown or `KEPT_FOR` is over, and not in between. Thread-safe."""
+
+    def __init__(self, ledger: Ledger, *, quality: QualityReader, clock: Callable[[], datetime]) -> None:
+        """`clock` says what time it is."""
+        self._ledger, self._quality, self._clock = ledger, quality, clock
+        self._lock = threading.Lock()
+        self._kept: dict[tuple[int, RatersKind], tuple[int, datetime, StudyRow]] = {}
+
+    def view(self, raters: RatersKind) -> AdminView:
+        """Every study's newest version."""
+        with self._lock:
+            rows = [self._row(record, raters) for record in newest_versions(self._ledger.studies())]
+        return _view_of(rows, raters)
+
+    def _row(self, record: StudyRecord, raters: RatersKind) -> StudyRow:
+        # Never kept: a withdrawal from one study deletes the rater's comments in every other, too.
+        reports = study_reports(self._ledger, record.id, raters)
+        return replace(self._figures(record, raters), reports=reports)
+
+    def _figures(self, record: StudyRecord, raters: RatersKind) -> StudyRow:
+        # Votes, undos, withdrawals and the end of a study are events. The number is read first: what happens while the
+        # votes are read is then read once more.
+        last_event = self._ledger.head(record.id).seq
+        now = self._clock()
+        known = self._kept.get((record.id, raters))
+        if known is not None and known[0] == last_event and now - known[1] < KEPT_FOR:
+            return known[2]
+        gates, quality_votes = self._quality(record, raters)
+        votes = self._ledger.votes(f"{record.name}@{record.version}", raters=raters)
+        row = _study_row(StudyVotes(record=record, votes=votes, gates=gates, quality_votes=quality_votes), now)
+        self._kept[record.id, raters] = (last_event, now, row)
+        return row
 
 
 def admin_page(view: AdminView) -> HTMLResponse:
     """The view as a page."""
-    return page("admin.html", view=view)
+    return page("admin.html", view=view, may_administer=True)
 
 
 def admin_routes(ledger: Ledger, *, quality: QualityReader, clock: Callable[[], datetime]) -> APIRouter:
     """GET /admin/?raters=people: every study's newest version. Who may ask for it is decided before the routes."""
     router = APIRouter()
+    rows = StudyRows(ledger, quality=quality, clock=clock)
 
     @router.get("/admin/")
     def admin(raters: RatersKind = "people") -> HTMLResponse:
-        read = []
-        for record in newest_versions(ledger.studies()):
-            gates, quality_votes = quality(record, raters)
-            votes = ledger.votes(record.name, raters=raters)
-            read.append(StudyVotes(record=record, votes=votes, gates=gates, quality_votes=quality_votes))
-        return admin_page(admin_view(read, raters_kind=raters, now=clock()))
+        return admin_page(rows.view(raters))
 
     return router
 
@@ -129,6 +167,10 @@ def admin_routes(ledger: Ledger, *, quality: QualityReader, clock: Callable[[], 
 def no_gates(record: StudyRecord, raters: RatersKind) -> tuple[Gates, Sequence[QualityVote]]:
     """The reader of an arena whose studies declare no gates."""
     return Gates(), ()
+
+
+def _view_of(rows: Sequence[StudyRow], raters_kind: RatersKind) -> AdminView:
+    return AdminView(studies=tuple(rows), raters_kind=raters_kind, alarms=sum(len(row.alarms) for row in rows))
 
 
 def _study_row(one: StudyVotes, now: datetime) -> StudyRow:
@@ -188,7 +230,7 @@ def _gate_row(name: str, gates: Gates, quality: Sequence[RaterQuality]) -> GateR
     judged = counts[GateState.PASS] + counts[GateState.FAIL]
     is_broken = name in broken_gates(quality)
     return GateRow(
-        label=_LABELS[name],
+        label=GATE_LABELS[name],
         rule=_RULES[name](gates),
         passed=f"{counts[GateState.PASS]:,}",
         failed=_rate(counts[GateState.FAIL], judged),
@@ -205,7 +247,7 @@ def _fails(rater: RaterQuality, name: str) -> bool:
 
 
 def _named(reasons: Mapping[str, str]) -> list[str]:
-    return [f"{_LABELS[name]}: {reason}" for name, reason in reasons.items()]
+    return [f"{GATE_LABELS[name]}: {reason}" for name, reason in reasons.items()]
 
 
 def _unconnected(record: StudyRecord, votes: Sequence[VoteRecord]) -> list[str]:
@@ -229,13 +271,6 @@ def _percent(share: float | None) -> str:
     return f"{100 * share:g} %"
 
 
-_LABELS = {
-    "latency": "Latency",
-    "left_share": "Left share",
-    "repeats": "Repeats",
-    "gold": "Gold pairs",
-    "attention": "Attention",
-}
 _RULES: dict[str, Callable[[Gates], str]] = {
     "latency": lambda gates: f"at most {_percent(gates.latency_share)} of the pairs within {gates.latency_floor_ms} ms",
     "left_share": lambda gates: f"one side preferred with p below {gates.left_share_p:g}",

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
+from arena.doors import administers
 from arena.ledger.errors import UnknownStudyError
 from arena.ledger.ledger import Ledger
 from arena.ledger.records import GeneratedImage
@@ -41,7 +42,7 @@ def gallery_routes(ledger: Ledger) -> APIRouter:
     router = APIRouter()
 
     @router.get("/gallery/")
-    def gallery(study: str = "", page: Annotated[int, Query(ge=1, le=1_000_000)] = 1) -> HTMLResponse:
+    def gallery(request: Request, study: str = "", page: Annotated[int, Query(ge=1, le=1_000_000)] = 1) -> HTMLResponse:
         studies = study_entries(ledger.studies())
         if not studies:
             return answer(
@@ -60,6 +61,7 @@ def gallery_routes(ledger: Ledger) -> APIRouter:
         rows = _rows(ledger, record.study, start)
         return answer(
             "gallery.html",
+            may_administer=administers(request.state),
             title=record.study.shown_title,
             key=study or studies[0].key,
             studies=studies,

@@ -11,16 +11,18 @@ from arena.ledger.ledger import Ledger
 from arena.ledger.records import StudyRecord
 from arena.pages.html import page
 from arena.pages.studies import newest_versions
+from arena.rating_crowd import SITE_NAMES
 
 
 class Entry(TypedDict):
-    """One study on the first page."""
+    """One study on the first page; `crowd_site` is the name of the site that sends its raters, else ""."""
 
     name: str
     title: str
     sentence: str
     is_open: bool
     by_link: bool
+    crowd_site: str
 
 
 def home_routes(ledger: Ledger, doorkeeper: Doorkeeper) -> APIRouter:
@@ -34,6 +36,7 @@ def home_routes(ledger: Ledger, doorkeeper: Doorkeeper) -> APIRouter:
             "home.html",
             studies=[_entry(record) for record in newest_versions(ledger.studies())],
             may_read=visitor.may_enter(Role.RESEARCHER),
+            may_administer=visitor.may_enter(Role.ADMIN),
             open_to_all=visitor.reads_results and not doorkeeper.accounts.exists,
             account_label="Log in" if visitor.account is None else visitor.account.name,
         )
@@ -52,4 +55,5 @@ def _entry(record: StudyRecord) -> Entry:
         "sentence": f"{questions} {prompts[:1].upper()}{prompts[1:]}, {votes} from you.",
         "is_open": record.is_open,
         "by_link": study.access == "link",
+        "crowd_site": "" if study.crowd is None else SITE_NAMES[study.crowd.site],
     }

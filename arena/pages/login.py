@@ -10,7 +10,7 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 
-from arena.accounts import AccountsFileError, password_fits
+from arena.accounts import AccountsFileError, Role, password_fits
 from arena.addresses import Addresses
 from arena.cookies import AccountCookie
 from arena.doors import LOGIN, LOGOUT, Doorkeeper, own_path
@@ -34,7 +34,12 @@ def login_routes(
         visitor = doorkeeper.visitor(request.scope)
         after = own_path(request.query_params.get("next", ""))
         if visitor.account is not None:
-            return page("account.html", account=visitor.account, by_proxy=doorkeeper.came_through_proxy(request.scope))
+            return page(
+                "account.html",
+                account=visitor.account,
+                by_proxy=doorkeeper.came_through_proxy(request.scope),
+                may_administer=visitor.may_enter(Role.ADMIN),
+            )
         return _form(after=after)
 
     @router.post(LOGIN)

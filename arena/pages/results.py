@@ -13,7 +13,7 @@ from arena.study import Study
 
 NONE = "–"
 
-#: A verdict's colour in shell.css.
+#: A verdict's colour in results.css.
 _TONES = {
     Verdict.PREFERRED: "good",
     Verdict.NOT_PREFERRED: "poor",
@@ -69,6 +69,7 @@ def results_html(board: Board, *, key: str, shows_both_bad: bool, is_open: bool)
         prompts=_counted(board.prompts, "prompt"),
         points=f"{100 * board.delta:g}",
         left=_left_share(board),
+        between=_between_candidates(board),
     )
 
 
@@ -77,8 +78,11 @@ def no_results_html(*, heading: str, sentence: str, key: str, is_open: bool) -> 
     return render("no_results.html", heading=heading, sentence=sentence, key=key, is_open=is_open)
 
 
-def scores_html(study: Study, scores: Sequence[Score]) -> str:
-    """The automatic scores of the study's entrants on its prompts; "" where there are none."""
+def scores_html(study: Study, scores: Sequence[Score], *, against: str) -> str:
+    """The automatic scores of the study's entrants on its prompts; "" where there are none.
+
+    `against` is the address of the page that holds them against the votes.
+    """
     metrics = sorted({score.metric for score in scores})
     rows = []
     for entrant in study.entrants:
@@ -87,7 +91,7 @@ def scores_html(study: Study, scores: Sequence[Score]) -> str:
             cells = tuple(_score_cell(own[metric]) if metric in own else None for metric in metrics)
             counts = sorted({score.n for score in own.values()})
             rows.append(ScoreRow(entrant=entrant, cells=cells, n=" / ".join(f"{count:,}" for count in counts)))
-    return render("scores.html", metrics=metrics, rows=rows) if rows else ""
+    return render("scores.html", metrics=metrics, rows=rows, against=against) if rows else ""
 
 
 def _score_cell(score: Score) -> ScoreCell:
@@ -111,6 +115,17 @@ def _row(row: EntrantResult) -> ResultRow:
         verdict=verdict,
         tone=_TONES[judgement.verdict],
         notes=judgement.reasons,
+    )
+
+
+def _between_candidates(board: Board) -> str:
+    """How many of the votes stand in no row: those on links, where two candidates met each other."""
+    against_reference = sum(row.wins + row.losses + row.ties + row.both_bad for row in board.rows)
+    count = board.votes - against_reference
+    if not count:
+        return ""
+    return (
+        f"{_counted(count, 'vote')} of these {'is' if count == 1 else 'are'} between candidates, and in no row below."
     )
 
 

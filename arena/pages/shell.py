@@ -9,6 +9,7 @@ HEAD = (
     '<link rel="icon" href="/favicon.svg" type="image/svg+xml">'
     '<link rel="stylesheet" href="/assets/house.css">'
     '<link rel="stylesheet" href="/assets/shell.css">'
+    '<link rel="stylesheet" href="/assets/results.css">'
 )
 
 #: Gradio's variable -> ours. Both of Gradio's modes get the same names; house.css changes what they mean in the dark.

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,31 @@ _IMAGE_PX = 256
 #: More than any rater casts in a run: nobody comes to the end.
 _VOTES_PER_RATER = 1_500
 _START_S = 120.0
+#: What a server loads, so that none of it is loaded after a kill.
+LOADED_BEFORE = (
+    "gradio",
+    "plotly.graph_objs",
+    "anyio._backends._asyncio",
+    "limits",
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.auto",
+    "uvicorn.protocols.http.auto",
+    "load_parts.places",
+    "arena.api",
+    "arena.app",
+    "arena.doors",
+    "arena.guard",
+    "arena.pages.admin",
+    "arena.pages.dashboard",
+    "arena.pages.gallery",
+    "arena.pages.home",
+    "arena.pages.login",
+    "arena.pages.metrics",
+    "arena.pages.rate",
+    "arena.pages.reports",
+    "arena.pages.shell",
+    "arena.rate_limits",
+)
 #: A server's core and the raters' core.
 SERVER_CORES, RATER_CORES = {0}, {1}
 
@@ -148,14 +173,19 @@ def start_arena(database: str, home: Path) -> Server:
     return _start(code, _settings(database, home))
 
 
+def load_ahead() -> None:
+    """Let the process from which servers are forked begin to load, on the other core; only the first call counts."""
+    forkserver.set_forkserver_preload(list(LOADED_BEFORE))
+    forkserver.ensure_running()
+
+
 def fork_arena(database: str, home: Path, port: int, prepare: str = "") -> Server:
     """The same server at this port, forked from a process that has loaded its libraries: quick to start again.
 
     `prepare` is Python that runs before it.
     """
+    load_ahead()
     forks = get_context("forkserver")
-    # It takes effect with the first call.
-    forks.set_forkserver_preload(["gradio", "plotly.graph_objects", "arena.app", "arena.api", "load_parts.places"])
     ours, theirs = forks.Pipe(duplex=False)
     # A daemon: it does not outlive us, whatever happens.
     made = forks.Process(target=_serve_here, args=(_settings(database, home), port, prepare, theirs), daemon=True)

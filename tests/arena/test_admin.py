@@ -3,10 +3,12 @@
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -15,7 +17,17 @@ from axe_playwright_python.sync_playwright import Axe
 from arena.board import RatersKind
 from arena.ledger.ledger import Ledger
 from arena.ledger.records import StudyRecord
-from arena.pages.admin import AdminView, StudyRow, StudyVotes, admin_page, admin_routes, admin_view, no_gates
+from arena.pages.admin import (
+    KEPT_FOR,
+    AdminView,
+    StudyRow,
+    StudyRows,
+    StudyVotes,
+    admin_page,
+    admin_routes,
+    admin_view,
+    no_gates,
+)
 from arena.quality import Gates, QualityVote
 from arena.statistics.stopping import StoppingRule
 from arena.study import Study
@@ -282,6 +294,84 @@ def test_a_closed_study_is_marked_and_only_the_newest_version_stands_there(
     assert text.count("<h2") == 1
     assert "version 2" in text
     assert '<span class="tag">closed</span>' in text
+
+
+@dataclass(slots=True, kw_only=True)
+class Watch:
+    """Rows over a ledger, at a time that can be set, and how often each study's votes were read for its gates."""
+
+    rows: StudyRows
+    now: datetime
+    reads: Counter[str]
+
+    def votes_shown(self, raters: RatersKind = "people") -> dict[str, str]:
+        return {row.key: row.votes for row in self.rows.view(raters).studies}
+
+
+@pytest.fixture
+def watch(arena: Any) -> Watch:
+    reads: Counter[str] = Counter()
+
+    def quality(record: StudyRecord, raters: RatersKind) -> tuple[Gates, Sequence[QualityVote]]:
+        reads[record.name] += 1
+        return no_gates(record, raters)
+
+    made = Watch(rows=StudyRows(arena.ledger, quality=quality, clock=lambda: made.now), now=LATER, reads=reads)
+    return made
+
+
+def test_a_study_in_which_nothing_happened_is_not_computed_again(arena: Any, watch: Watch) -> None:
+    arena.open(title="Shapes", votes_per_rater=3)
+    arena.open(name="other", title="Other", votes_per_rater=3)
+    watch.votes_shown()
+
+    arena.rate_all(arena.join())
+    shown = [watch.votes_shown() for _ in range(3)]
+
+    assert shown == [{"other": "0", "shapes": "3"}] * 3
+    assert watch.reads == {"other": 1, "shapes": 2}
+
+
+def test_whatever_happens_in_a_study_shows_at_once(arena: Any, ledger: Ledger, watch: Watch) -> None:
+    arena.open(title="Shapes", votes_per_rater=3)
+    rater, other = arena.join(), arena.join()
+    pair = arena.pairs(rater)[0]
+    seen = [watch.votes_shown()["shapes"]]
+
+    arena.vote(rater, pair)
+    seen.append(watch.votes_shown()["shapes"])
+    arena.room.undo(rater=rater, study="shapes", pair=pair.pair, round=1, key=str(uuid4()), now=LATER)
+    seen.append(watch.votes_shown()["shapes"])
+    arena.rate_all(other)
+    seen.append(watch.votes_shown()["shapes"])
+    ledger.withdraw(ledger.study("shapes").id, other, now=LATER)
+    seen.append(watch.votes_shown()["shapes"])
+    ledger.close_study("shapes", now=LATER)
+
+    assert seen == ["0", "1", "0", "3", "0"]
+    assert not watch.rows.view("people").studies[0].is_open
+
+
+def test_people_and_simulated_raters_are_kept_apart(arena: Any, watch: Watch) -> None:
+    arena.open(title="Shapes", votes_per_rater=3)
+    arena.rate_all(arena.join(simulated=True))
+
+    shown = [watch.votes_shown(kind)["shapes"] for kind in ("people", "simulated", "people", "simulated")]
+
+    assert shown == ["0", "3", "0", "3"]
+
+
+def test_figures_that_look_at_the_clock_are_old_after_a_while(arena: Any, watch: Watch) -> None:
+    arena.open(title="Shapes")
+    watch.votes_shown()
+
+    watch.now += KEPT_FOR - timedelta(seconds=1)
+    watch.votes_shown()
+    before = watch.reads["shapes"]
+    watch.now += timedelta(seconds=1)
+    watch.votes_shown()
+
+    assert (before, watch.reads["shapes"]) == (1, 2)
 
 
 @pytest.mark.browser

@@ -75,6 +75,7 @@ def test_joining_gives_a_cookie_and_two_pairs(site: Any, come: Any) -> None:
         "votes_per_rater": 5,
         "guard_ms": 300,
         "idle_s": 300,
+        "crowd": None,
     }
     assert answer["stage"] == "rating"
     assert answer["done"] == 0
@@ -154,7 +155,7 @@ def test_a_second_vote_on_a_pair_is_refused_in_one_sentence(site: Any, come: Any
     answer = rater.vote(pair, "right")
 
     assert answer.status_code == 409
-    assert set(answer.json()) == {"error"}
+    assert set(answer.json()) == {"error", "code"}
 
 
 def test_undo_opens_the_next_round_of_the_same_pair(site: Any, come: Any) -> None:
@@ -249,7 +250,7 @@ def test_a_vote_that_cannot_stand_is_refused(site: Any, come: Any, change: dict[
     answer = rater.vote(pair, **change)
 
     assert answer.status_code == status
-    assert set(answer.json()) == {"error"}
+    assert set(answer.json()) == {"error", "code"}
     assert site.ledger.votes(name, raters="people") == []
 
 

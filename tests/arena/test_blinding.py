@@ -592,6 +592,8 @@ def test_the_json_before_a_vote_holds_tokens_the_studys_own_words_and_nothing_el
     words = {study, declared.shown_title, declared.consent, declared.instructions, "", *(p.text for p in prompts)}
     words |= {"overall", declared.question, "What counts?", "The prompt", "The images", "The first is calmer."}
     words |= {"consent", "practice", "check", "rating"}
+    # Which image of a practice pair was the better one: told after the answer.
+    words |= {"left", "right"}
 
     texts: set[str] = set()
     numbers: set[Any] = set()

@@ -1,6 +1,7 @@
 import csv
 import json
 import re
+import shlex
 import socket
 import sqlite3
 import subprocess
@@ -22,6 +23,7 @@ from arena.ledger.errors import (
     NewerSchemaError,
     NotALedgerError,
     StudyChangedError,
+    StudyClosedError,
     UnknownEntrantError,
     UnknownPromptSetError,
     UnknownStudyError,
@@ -29,6 +31,7 @@ from arena.ledger.errors import (
 from arena.ledger.ledger import Ledger
 from arena.simulation import simulate
 from arena.study_file import StudyFileError
+from prompts.library import find_prompts
 
 DECLARED = """\
 name = "shapes"
@@ -153,6 +156,50 @@ def test_an_edit_after_opening_needs_the_flag(cli: Cli, declared: Path) -> None:
     assert [(study["version"], study["open"]) for study in cli.json("study", "list")] == [(1, False), (2, True)]
 
 
+def test_the_refusal_of_an_edited_file_names_each_line_and_the_command_that_helps(cli: Cli, declared: Path) -> None:
+    cli("study", "open", str(declared))
+    declared.write_text(DECLARED.replace('"ant", "bee"', '"bee", "ant"').replace("ties = true\n", "ties = false\n"))
+
+    with pytest.raises(StudyChangedError) as refusal:
+        cli("study", "open", str(declared))
+    with pytest.raises(StudyChangedError) as checked:
+        cli("study", "check", str(declared))
+    remedy = re.search(r"canvas arena (study open .* --new-version)$", str(refusal.value))
+
+    assert (
+        f'{declared} now says something else: line 4 (candidates, was ["ant","bee"]); line 6 (ties, was true). '
+    ) in str(refusal.value)
+    assert str(checked.value) == str(refusal.value)
+    assert "version 2, which starts without votes and closes version 1" in str(refusal.value)
+    assert remedy is not None
+    assert cli.json(*shlex.split(remedy[1]))["version"] == 2
+
+
+def test_an_edited_file_of_a_closed_study_closes_nothing_more(cli: Cli, declared: Path) -> None:
+    cli("study", "open", str(declared))
+    cli("study", "close", "shapes")
+    declared.write_text(DECLARED + "delta = 0.1\n")
+
+    with pytest.raises(StudyChangedError, match=r"line 8 \(delta, was 0\.05\)\. .* starts without votes: canvas"):
+        cli("study", "open", str(declared))
+
+
+def test_the_check_says_beforehand_what_an_edit_changed(cli: Cli, declared: Path) -> None:
+    fresh = cli.json("study", "check", str(declared))
+    cli("study", "open", str(declared))
+    same = cli.json("study", "check", str(declared))
+    declared.write_text(DECLARED + "delta = 0.1\n")
+
+    said = cli("study", "check", str(declared), "--new-version").stderr
+
+    assert (fresh["changed"], same["changed"]) == ("", "")
+    assert (fresh["already_open"], same["already_open"]) == (False, True)
+    assert "'shapes' could open. Comparisons: 8 in 2 lines. Hash: " in said
+    assert "It would be version 2. Since version 1: line 8 (delta, was 0.05)." in said
+    assert cli.json("study", "check", str(declared), "--new-version")["changed"] == "line 8 (delta, was 0.05)"
+    assert [study["version"] for study in cli.json("study", "list")] == [1]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "error"),
     [
@@ -172,6 +219,117 @@ def test_a_declaration_that_cannot_be_opened_is_refused_and_nothing_opens(
         cli("study", "open", str(declared))
 
     assert cli.json("study", "list") == []
+
+
+def test_the_check_refuses_a_closed_study_as_opening_does(cli: Cli, declared: Path) -> None:
+    cli("study", "open", str(declared))
+    cli("study", "close", "shapes")
+    said = []
+
+    for command in ("check", "open"):
+        with pytest.raises(StudyClosedError, match=r"as version 2 with its own votes: canvas arena study open") as it:
+            cli("study", command, str(declared))
+        said.append(str(it.value))
+
+    assert said[0] == said[1]
+    assert cli.json("study", "check", str(declared), "--new-version")["changed"] == ""
+
+
+def test_opening_counts_the_comparisons_of_links_as_the_check_does(cli: Cli, declared: Path) -> None:
+    declared.write_text(DECLARED + 'links = [["ant", "bee"]]\n')
+
+    checked = cli.json("study", "check", str(declared))
+    opened = cli("study", "open", str(declared)).stderr
+
+    assert checked["comparisons"] == 12
+    assert "Opened 'shapes', version 1: 12 comparisons." in opened
+
+
+REMEDY = re.compile(r"`canvas (evaluate generate [^`]+)`")
+
+
+def follow(refusal: Exception, home: Path) -> list[str]:
+    """Run every command that a refusal prints, as a shell would; the commands."""
+    from evaluation.cli import app as evaluate
+
+    commands = REMEDY.findall(str(refusal))
+    for command in commands:
+        words = shlex.split(command)[1:]
+        result = CliRunner().invoke(evaluate, [*words, "--arena", str(home)], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+    return commands
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_the_commands_for_missing_images_of_a_sampled_file_paint_them(
+    cli: Cli, arena: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    (tmp_path / "my sets").mkdir()
+    (tmp_path / "my sets" / "mine.csv").write_text("Prompt\na cat\na dog\na bird\na fish\n")
+    monkeypatch.chdir(tmp_path)
+    arena.ledger.keep_prompts(find_prompts("my sets/mine.csv"))
+    for name in ("warm", "it's new"):
+        cli("enter", f"swatch:{name}")
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        'name = "mine"\nquestion = "Nicer?"\nreference = "warm"\ncandidates = ["it\'s new"]\nprompts = "mine.csv"\n'
+        f"ties = true\nboth_bad = true\nseeds = [0, 2]\n[sample]\nsize = 3\nseed = {seed}\n"
+    )
+
+    with pytest.raises(MissingImagesError) as refused:
+        cli("study", "open", str(file))
+    commands = follow(refused.value, arena.home)
+
+    assert len(commands) == 2
+    assert all("--prompts 'my sets/mine.csv' --sample 3" in command for command in commands)
+    assert cli.json("study", "open", str(file))["prompts"]["name"] == f"mine.csv-3-seed{seed}"
+
+
+def test_the_command_for_a_missing_gold_image_paints_it(cli: Cli, arena: Any, declared: Path) -> None:
+    for name in ("warm", "cold"):
+        cli("enter", f"swatch:{name}")
+    gold = '[[gold]]\nprompt = "a red circle on a green background"\nbetter = "warm"\nworse = "cold"\n'
+    declared.write_text(DECLARED + "gold_share = 0.1\n" + gold)
+    arena.ledger.keep_prompts(find_prompts("demo"))
+
+    with pytest.raises(MissingImagesError, match=r"line 9: .*'warm' and 'cold' painted no image") as refused:
+        cli("study", "check", str(declared))
+    commands = follow(refused.value, arena.home)
+
+    assert len(commands) == 2
+    cli("study", "check", str(declared))
+
+
+def test_an_unknown_sample_is_answered_with_the_command_that_draws_it(cli: Cli, declared: Path) -> None:
+    declared.write_text(DECLARED.replace("things-4", "demo-6-seed3"))
+
+    with pytest.raises(UnknownPromptSetError, match=r"line 5: .*--prompts demo --sample 6 --sample-seed 3`"):
+        cli("study", "open", str(declared))
+
+
+def test_a_file_named_by_its_path_is_answered_with_the_name_it_is_kept_under(
+    cli: Cli, arena: Any, declared: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.csv").write_text("Prompt\na cat\n")
+    arena.ledger.keep_prompts(find_prompts(tmp_path / "mine.csv"))
+    declared.write_text(DECLARED.replace("things-4", "sets/mine.csv"))
+
+    with pytest.raises(UnknownPromptSetError, match=r"line 5: .* Say 'mine\.csv', as it is kept"):
+        cli("study", "open", str(declared))
+
+
+def test_the_list_and_the_declaration_show_every_question_and_part(cli: Cli, declared: Path) -> None:
+    asked = '[[questions]]\nkey = "look"\ntext = "Nicer?"\n\n[[questions]]\nkey = "fit"\ntext = "Closer?"\n'
+    plain = DECLARED.replace('question = "Which fits the prompt better?"\n', "")
+    declared.write_text(f'{plain}repeats = 0.1\nconsent = "Your votes are kept."\n{asked}')
+    cli("study", "open", str(declared))
+
+    listed, shown = cli("study", "list").stdout, cli("study", "show", "shapes").stdout
+
+    assert "look: Nicer?; fit: Closer?" in listed
+    assert "look: Nicer?; fit: Closer?" in shown
+    for words in ("10% of a rater's pairs", "Your votes are kept.", "balanced: lines are drawn evenly", "anyone"):
+        assert words in shown
 
 
 def test_a_study_is_closed(cli: Cli, declared: Path) -> None:

@@ -7,6 +7,8 @@ import json
 import os
 import subprocess
 import sys
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,27 @@ import pytest
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "faults.py"
 #: How often something fails in each of them with --quick.
 FAULTS = {"kill": 3, "disk": 1, "replicas": 2}
+#: The script as it is, after the process from which servers are forked has begun to load: on the other core, while the
+#: script loads its own libraries and prepares its arena.
+BEGIN = """
+import runpy, sys
+from pathlib import Path
+
+script, *sys.argv[1:] = sys.argv[1:]
+sys.argv[0] = script
+sys.path.insert(0, str(Path(script).parent))
+from load_parts.places import load_ahead
+
+load_ahead()
+runpy.run_path(script, run_name="__main__")
+"""
 
 
 @pytest.fixture(scope="module")
 def drills() -> dict[str, Any]:
     """What the drills found, by name."""
     run = subprocess.run(
-        [sys.executable, SCRIPT, "--quick", "--json", "--drill", *FAULTS],
+        [sys.executable, "-c", BEGIN, SCRIPT, "--quick", "--json", "--drill", *FAULTS],
         capture_output=True,
         text=True,
         timeout=400,
@@ -44,6 +60,15 @@ def test_what_was_acknowledged_is_kept_once_and_the_chain_is_whole(drills: dict[
     assert found["answers_that_differ"] == 0
     assert found["chain"] == "whole"
     assert found["holds"]
+
+
+def test_whatever_is_to_be_loaded_before_a_kill_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that servers are forked from passes over a name that it cannot import."""
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+
+    names = import_module("load_parts.places").LOADED_BEFORE
+
+    assert [name for name in names if find_spec(name) is None] == []
 
 
 def test_a_full_disk_refuses_votes_with_503_and_nothing_else(drills: dict[str, Any]) -> None:

@@ -69,7 +69,7 @@ def test_gradios_other_routes_are_as_if_not_there(http: httpx.Client, path: str)
     answer = http.get(path)
 
     assert answer.status_code == 404
-    assert set(answer.json()) == {"error"}
+    assert answer.json()["error"] == "There is nothing at this address."
 
 
 @pytest.mark.parametrize("path", CLOSED_POSTS)

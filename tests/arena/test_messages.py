@@ -13,9 +13,11 @@ from arena.pages.rate import SCRIPTS
 HTML = (ASSETS / "rate.html").read_text(encoding="utf-8")
 SCRIPT = "\n".join((ASSETS / "rate" / name).read_text(encoding="utf-8") for name in SCRIPTS)
 
-#: Beginnings and ends from which the script composes keys: text("choice." + side), text(words + ".title").
+#: Beginnings and ends from which the script composes keys: text("choice." + side), text(words + ".title"). The refusals
+#: are held against their codes in test_rating_refusals.py.
 COMPOSED = re.compile(
-    r"(choice|image)\.(left|right|top|bottom)|(skip|report)\.(title|text|send)|(ended|screened_out|full|withdrawn)\.title"
+    r"(choice|image|practice)\.(left|right|top|bottom)|(skip|report)\.(title|text|send)"
+    r"|(ended|screened_out|full|withdrawn|closed|preview)\.title|crowd\.(return|part|unless)|refusal\.[a-z_]+"
 )
 #: The house's name and signs are the same in every language.
 SIGNS = {"Canvas Arena", "−", "+"}
@@ -128,9 +130,9 @@ def prose(script: str) -> list[str]:
 
 def test_no_text_is_written_in_the_script() -> None:
     # The name in the window's title, and keys that the script completes.
-    known = {" · Canvas Arena", "choice.", "image."}
+    known = {" · Canvas Arena", "choice.", "crowd.", "image.", "practice.", "refusal."}
 
-    assert set(prose(SCRIPT)) <= known | {"canvas-arena.outbox."}
+    assert set(prose(SCRIPT)) <= known | {"canvas-arena.outbox.", "canvas-arena.withdrawn."}
     assert prose('say("Your vote is kept."); say("Too late!"); // "A comment is no text."') == [
         "Your vote is kept.",
         "Too late!",

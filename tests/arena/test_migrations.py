@@ -1,6 +1,7 @@
 import logging
 import sqlite3
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,25 @@ def test_every_revision_can_be_undone_and_done_again(tmp_path: Path) -> None:
     engine.dispose()
 
     assert tables == {*Row.metadata.tables, "alembic_version"}
+
+
+def test_a_ledger_from_before_submissions_opens_with_all_that_was_in_it(tmp_path: Path) -> None:
+    from alembic import command
+
+    file, now = tmp_path / "ledger.db", datetime(2024, 5, 1, tzinfo=UTC)
+    with Ledger.open(file) as ledger:
+        ledger.add_rater(7, simulated=False, identity="a" * 64, now=now)
+    engine = open_engine(database_url(file))
+    with engine.begin() as connection:
+        config = schema._config()
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0002")
+        assert "submissions" not in inspect(connection).get_table_names()
+    engine.dispose()
+
+    with Ledger.open(file) as ledger:
+        assert ledger.rater_of_identity("a" * 64) == 7
+        assert ledger.submissions(1, 7) == []
 
 
 def test_a_database_of_a_newer_schema_is_refused_and_left_as_it_is(tmp_path: Path) -> None:

@@ -66,8 +66,32 @@ def test_open_pairs_come_back_before_new_ones(arena: Any) -> None:
     handed = arena.pairs(rater, count=2)
 
     assert arena.pairs(rater, count=2) == handed
-    assert arena.pairs(rater, count=3)[:2] == handed
-    assert arena.pairs(rater, count=1) == handed[:1]
+    three = arena.pairs(rater, count=3)
+    assert three[:2] == handed
+    # A page that is loaded anew is brought by no later answer what is held back from it now.
+    assert arena.pairs(rater, count=1) == three
+
+
+def test_submissions_are_kept_as_keyed_hashes_once_each_and_leave_with_the_rater(arena: Any, now: datetime) -> None:
+    arena.open()
+    rater, stays = arena.join(), arena.join()
+    first = {"STUDY_ID": "prolific:STUDY_ID:s", "SESSION_ID": "prolific:SESSION_ID:one"}
+
+    for keys in (first, first, first | {"SESSION_ID": "prolific:SESSION_ID:two"}):
+        arena.room.keep_submission("shapes", rater, keys, now=now)
+    arena.room.keep_submission("shapes", stays, first, now=now)
+    kept = arena.ledger.submissions(1, rater)
+    found = arena.room.rater_of_submission("shapes", "prolific:SESSION_ID:two")
+    arena.ledger.withdraw(1, rater, now=now)
+
+    assert [one.name for one in kept] == ["STUDY_ID", "SESSION_ID", "SESSION_ID"]
+    assert len({one.key_hash for one in kept}) == 3
+    assert all(len(one.key_hash) == 64 and one.at == now for one in kept)
+    assert found == rater
+    assert arena.ledger.submissions(1, rater) == []
+    assert arena.room.rater_of_submission("shapes", "prolific:SESSION_ID:two") is None
+    assert len(arena.ledger.submissions(1, stays)) == 2
+    assert arena.ledger.verify("shapes")
 
 
 def test_a_room_that_remembers_nothing_goes_on_where_the_other_stopped(arena: Any, now: datetime) -> None:

@@ -9,7 +9,15 @@ import pytest
 
 from arena.board import board_from_votes
 from arena.invitations import Invitations
-from arena.ledger.errors import NotInvitedError, RoundError, StageError, UnknownRaterError, VoteFormError
+from arena.ledger.errors import (
+    NotInvitedError,
+    RoundError,
+    StageError,
+    StudyClosedError,
+    UnfilledLinkError,
+    UnknownRaterError,
+    VoteFormError,
+)
 from arena.ledger.events import quality_votes_from_events, votes_from_events
 from arena.quality import Gates
 from arena.rating import RatingRoom
@@ -17,6 +25,13 @@ from arena.reception import End, Reception, Welcome
 from arena.study_parts import Check, Crowd, KnownPair, Question
 from arena.votes import Choice
 
+PROLIFIC = Crowd(
+    site="prolific",
+    slots=9,
+    completion_code="C-1",
+    screen_out_code="OUT",
+    return_url="https://crowd.example/done?cc={code}",
+)
 CHECK = Check(text="What do you judge?", answers=("The prompt", "The images"), right=1)
 
 
@@ -35,13 +50,41 @@ class Desk:
         self.reception = Reception(arena.ledger, self.room, check_link=self.invitations.check_link)
         self.rng = np.random.default_rng(5)
 
-    def arrive(self, known: int | None = None, **arrival: str) -> Welcome:
+    def arrive(self, known: int | None = None, **arrival: Any) -> Any:
         return self.reception.arrive("shapes", known=known, arrival=arrival, at_hand=2, rng=self.rng, now=self.now)
+
+    def arrive_anew(self, known: int | None) -> Any:
+        return self.reception.arrive(
+            "shapes", known=known, arrival={}, at_hand=2, anew=True, rng=self.rng, now=self.now
+        )
+
+    def vote(self, rater: int, pair: Any) -> Any:
+        """Judge one pair."""
+        return self.room.vote(
+            rater=rater,
+            study="shapes",
+            pair=pair.pair,
+            round=pair.round,
+            choice=Choice.LEFT,
+            key=f"{pair.pair}-{pair.round}",
+            latency_ms=900,
+            rng=self.rng,
+            now=self.now,
+        )
+
+    def undo(self, rater: int, pair: Any) -> Any:
+        """Take a pair's vote back."""
+        return self.room.undo(
+            rater=rater, study="shapes", pair=pair.pair, round=pair.round, key=f"undo-{pair.pair}", now=self.now
+        )
+
+    def close(self) -> None:
+        self.arena.ledger.close_study("shapes", now=self.now)
 
     def again(self, rater: int) -> Welcome:
         return self.reception.welcome("shapes", rater, at_hand=2, rng=self.rng, now=self.now)
 
-    def vote_all(self, welcome: Welcome, choice: Choice = Choice.LEFT) -> int:
+    def vote_all(self, welcome: Any, choice: Choice = Choice.LEFT) -> int:
         """Judge everything; how many pairs that were."""
         waiting, cast = list(welcome.pairs), 0
         while waiting:
@@ -100,6 +143,7 @@ def test_consent_practice_and_check_come_before_the_first_pair(desk: Desk) -> No
 
     assert (asked.stage, asked.pairs) == ("consent", ())
     assert practice.stage == "practice"
+    assert first.right in (Choice.LEFT, Choice.RIGHT)
     assert (first.good, first.feedback, first.over) == (False, "The ant is sharper.", False)
     assert last.over
     assert check.stage == "check"
@@ -109,7 +153,7 @@ def test_consent_practice_and_check_come_before_the_first_pair(desk: Desk) -> No
 
 def test_practice_tells_the_better_image_whichever_side_it_stands_on(desk: Desk) -> None:
     desk.arena.open(practice=(KnownPair(prompt="thing number 0", better="ant", worse="old"),))
-    sides = Counter()
+    sides: Counter[Choice] = Counter()
 
     for _ in range(20):
         welcome = desk.arrive()
@@ -121,6 +165,7 @@ def test_practice_tells_the_better_image_whichever_side_it_stands_on(desk: Desk)
         )
         sides[better] += 1
         assert found.good
+        assert found.right is better
 
     assert len(sides) == 2
     assert desk.arena.ledger.votes("shapes", raters="all") == []
@@ -187,7 +232,7 @@ def test_a_crowd_rater_is_known_by_the_sites_id_and_ends_with_the_code(desk: Des
     assert other.rater != welcome.rater
     assert cast == 3
     assert (end.stage, end.end) == ("ended", End(code="C-1", redirect="https://crowd.example/submissions?cc=C-1"))
-    with pytest.raises(NotInvitedError, match="prolific only"):
+    with pytest.raises(NotInvitedError, match="Prolific only"):
         desk.arrive()
 
 
@@ -422,6 +467,255 @@ def test_a_withdrawn_rater_leaves_every_analysis_and_is_forgotten(desk: Desk) ->
     assert desk.room.rater_of("prolific:stays") == stays.rater
     assert desk.again(gone.rater).stage == "withdrawn"
     assert _comments(desk) == []
+
+
+# After the end, and the end that comes too early.
+
+
+def test_after_undos_every_open_pair_is_handed_out_again_and_the_end_brings_the_code(desk: Desk) -> None:
+    desk.arena.open(crowd=PROLIFIC, votes_per_rater=6)
+    welcome = desk.arrive(PROLIFIC_PID="one")
+    first, second = welcome.pairs
+    desk.vote(welcome.rater, first)
+    desk.vote(welcome.rater, second)
+    desk.undo(welcome.rater, first)
+    desk.undo(welcome.rater, second)
+
+    anew = desk.arrive(PROLIFIC_PID="one")
+    cast = desk.vote_all(anew)
+
+    assert len(anew.pairs) == 4
+    assert cast == 6
+    assert desk.again(welcome.rater).end == End(code="C-1", redirect="https://crowd.example/done?cc=C-1")
+
+
+def test_who_takes_a_vote_back_after_the_end_has_that_pair_to_judge_and_nothing_else(desk: Desk) -> None:
+    desk.arena.open(votes_per_rater=3)
+    welcome = desk.arrive()
+    desk.vote_all(welcome)
+    undone = desk.undo(welcome.rater, welcome.pairs[0])
+
+    reopened = desk.again(welcome.rater)
+    desk.vote(welcome.rater, undone.pair)
+
+    assert (reopened.stage, reopened.done, reopened.pairs) == ("rating", 2, (undone.pair,))
+    assert desk.again(welcome.rater).stage == "ended"
+
+
+def test_closing_a_study_leaves_everybody_their_own_end(desk: Desk) -> None:
+    desk.arena.open(crowd=PROLIFIC, votes_per_rater=3, checks=(CHECK,))
+    people = {}
+    for name in ("through", "middle", "out"):
+        people[name] = desk.arrive(PROLIFIC_PID=name).rater
+    for name in ("through", "middle"):
+        desk.reception.answer_check("shapes", people[name], [1], now=desk.now)
+    for _ in range(2):
+        desk.reception.answer_check("shapes", people["out"], [0], now=desk.now)
+    desk.vote_all(desk.again(people["through"]))
+    pair, waits = desk.again(people["middle"]).pairs
+    desk.vote(people["middle"], pair)
+
+    desk.close()
+
+    ends = {name: desk.arrive(PROLIFIC_PID=name) for name in (*people, "stranger")}
+    assert {name: (end.stage, end.done) for name, end in ends.items()} == {
+        "through": ("ended", 3),
+        "middle": ("closed", 1),
+        "out": ("screened_out", 0),
+        "stranger": ("closed", 0),
+    }
+    assert ends["through"].end == End(code="C-1", redirect="https://crowd.example/done?cc=C-1")
+    assert ends["out"].end == End(code="OUT", redirect="https://crowd.example/done?cc=OUT")
+    assert ends["middle"].end is None
+    # A stranger is told, and nothing of them is kept.
+    assert ends["stranger"].rater is None
+    assert desk.room.rater_of("prolific:stranger") is None
+    with pytest.raises(StudyClosedError):
+        desk.vote(people["middle"], waits)
+
+
+def test_whose_last_vote_the_closing_met_has_finished_all_the_same(desk: Desk) -> None:
+    desk.arena.open(crowd=PROLIFIC, votes_per_rater=2)
+    welcome = desk.arrive(PROLIFIC_PID="one")
+    for pair in welcome.pairs:
+        desk.vote(welcome.rater, pair)
+
+    desk.close()
+
+    assert desk.arrive(PROLIFIC_PID="one").end == End(code="C-1", redirect="https://crowd.example/done?cc=C-1")
+
+
+def test_a_closed_study_without_a_crowd_site_knows_who_was_there_and_refuses_the_others(desk: Desk) -> None:
+    desk.arena.open(votes_per_rater=3)
+    welcome = desk.arrive()
+    desk.vote(welcome.rater, welcome.pairs[0])
+
+    desk.close()
+
+    assert (desk.arrive(welcome.rater).stage, desk.arrive(welcome.rater).done) == ("closed", 1)
+    elsewhere = desk.arena.ledger.add_rater(12345, simulated=False, identity=None, now=desk.now)
+    for known in (None, 12344, elsewhere):
+        with pytest.raises(StudyClosedError):
+            desk.arrive(known)
+
+
+def test_consent_can_be_withdrawn_after_the_study_closed(desk: Desk) -> None:
+    desk.arena.open(votes_per_rater=3)
+    welcome = desk.arrive()
+    desk.vote(welcome.rater, welcome.pairs[0])
+    desk.close()
+
+    desk.reception.withdraw("shapes", welcome.rater, now=desk.now)
+
+    assert desk.arena.ledger.votes("shapes", raters="people") == []
+    assert desk.again(welcome.rater).stage == "withdrawn"
+    assert desk.arena.ledger.verify("shapes")
+
+
+def test_declining_gives_the_slot_to_the_next_and_can_be_thought_over(desk: Desk) -> None:
+    desk.arena.open(crowd=Crowd(site="prolific", slots=1, completion_code="C"), consent="I take part.")
+    one = desk.arrive(PROLIFIC_PID="one")
+    before = desk.arrive(PROLIFIC_PID="two").stage
+
+    for _ in range(2):
+        desk.reception.decline("shapes", one.rater, now=desk.now)
+    two = desk.arrive(PROLIFIC_PID="two")
+    back = desk.again(one.rater)
+    desk.reception.consent("shapes", two.rater, now=desk.now)
+
+    assert (before, two.stage, back.stage) == ("full", "consent", "full")
+    assert [step.step for step in desk.arena.ledger.steps(1, one.rater)] == ["arrived", "returned"]
+    with pytest.raises(StageError, match="withdraw"):
+        desk.reception.decline("shapes", two.rater, now=desk.now)
+
+
+def test_declining_where_there_are_no_slots_keeps_nothing(desk: Desk) -> None:
+    desk.arena.open(consent="I take part.")
+    rater = desk.arrive().rater
+
+    desk.reception.decline("shapes", rater, now=desk.now)
+
+    assert desk.arena.ledger.steps(1, rater) == []
+
+
+def test_a_withdrawn_rater_begins_anew_only_when_they_say_so(desk: Desk) -> None:
+    desk.arena.open()
+    welcome = desk.arrive()
+    desk.reception.withdraw("shapes", welcome.rater, now=desk.now)
+
+    back, anew = desk.arrive(welcome.rater), desk.arrive_anew(welcome.rater)
+
+    assert (back.stage, back.rater) == ("withdrawn", welcome.rater)
+    assert (anew.stage, anew.done) == ("rating", 0)
+    assert anew.rater != welcome.rater
+    # Nobody else becomes somebody new by it.
+    assert desk.arrive_anew(anew.rater).rater == anew.rater
+
+
+def test_the_slot_of_a_finished_rater_is_given_on_only_by_force(desk: Desk) -> None:
+    desk.arena.open(crowd=Crowd(site="prolific", slots=1, completion_code="C"), votes_per_rater=2)
+    desk.vote_all(desk.arrive(PROLIFIC_PID="one"))
+
+    with pytest.raises(StageError, match=r"finished 'shapes' and has the code.*--force"):
+        desk.reception.give_back_of("shapes", "one", now=desk.now)
+    refused = desk.arrive(PROLIFIC_PID="two").stage
+    desk.reception.give_back_of("shapes", "one", force=True, now=desk.now)
+
+    assert refused == "full"
+    assert desk.arrive(PROLIFIC_PID="two").stage == "rating"
+    assert desk.arrive(PROLIFIC_PID="one").end == End(code="C", redirect="")
+
+
+def test_a_closed_study_has_no_slots_to_give_on(desk: Desk) -> None:
+    desk.arena.open(crowd=PROLIFIC)
+    desk.arrive(PROLIFIC_PID="one")
+    desk.close()
+
+    with pytest.raises(StudyClosedError, match="'shapes' is closed: no slot of it goes to anybody"):
+        desk.reception.give_back_of("shapes", "one", now=desk.now)
+
+
+def test_a_returned_slot_is_found_by_the_submission_too(desk: Desk) -> None:
+    desk.arena.open(crowd=Crowd(site="prolific", slots=1, completion_code="C"))
+    desk.arrive(PROLIFIC_PID="one", STUDY_ID="s", SESSION_ID="first-go")
+    before = desk.arrive(PROLIFIC_PID="two", STUDY_ID="s", SESSION_ID="other").stage
+
+    desk.reception.give_back_of("shapes", "first-go", now=desk.now)
+
+    assert before == "full"
+    assert desk.arrive(PROLIFIC_PID="two").stage == "rating"
+    with pytest.raises(UnknownRaterError):
+        desk.reception.give_back_of("shapes", "s", now=desk.now)
+
+
+# What crowd sites send along.
+
+
+def test_each_go_of_a_person_leaves_its_ids_as_keyed_hashes_beside_the_identity(desk: Desk) -> None:
+    desk.arena.open(crowd=PROLIFIC)
+
+    rater = desk.arrive(PROLIFIC_PID="abc", STUDY_ID="s-1", SESSION_ID="t-1").rater
+    desk.arrive(PROLIFIC_PID="abc", STUDY_ID="s-1", SESSION_ID="t-1")
+    desk.arrive(PROLIFIC_PID="abc", STUDY_ID="s-1", SESSION_ID="t-2")
+    kept = desk.arena.ledger.submissions(1, rater)
+    desk.reception.withdraw("shapes", rater, now=desk.now)
+
+    assert [one.name for one in kept] == ["STUDY_ID", "SESSION_ID", "SESSION_ID"]
+    assert len({one.key_hash for one in kept}) == 3
+    assert not any(id in one.key_hash for one in kept for id in ("s-1", "t-1", "t-2"))
+    assert desk.arena.ledger.submissions(1, rater) == []
+    assert "t-1" not in "".join(event.body for event in desk.arena.ledger.events("shapes"))
+
+
+def test_an_mturk_assignment_is_kept_and_a_preview_starts_nothing(desk: Desk) -> None:
+    desk.arena.open(crowd=Crowd(site="mturk", slots=1, completion_code="C"))
+
+    looks = [
+        desk.arrive(assignmentId="ASSIGNMENT_ID_NOT_AVAILABLE", hitId="h"),
+        desk.arrive(assignmentId="ASSIGNMENT_ID_NOT_AVAILABLE", hitId="h", workerId="w"),
+    ]
+    known = desk.room.rater_of("mturk:w")
+    accepted = desk.arrive(assignmentId="a-1", hitId="h", workerId="w")
+
+    assert [(one.stage, one.rater) for one in looks] == [("preview", None), ("preview", None)]
+    assert known is None
+    assert accepted.stage == "rating"
+    assert accepted.rater is not None
+    assert {one.name for one in desk.arena.ledger.submissions(1, accepted.rater)} == {"hitId", "assignmentId"}
+
+
+@pytest.mark.parametrize(
+    ("site", "arrival", "name"),
+    [
+        ("prolific", {"PROLIFIC_PID": "{{%PROLIFIC_PID%}}"}, "PROLIFIC_PID"),
+        ("prolific", {"PROLIFIC_PID": "abc", "SESSION_ID": "{{%SESSION_ID%}}"}, "SESSION_ID"),
+        ("mturk", {"workerId": "${workerId}", "assignmentId": "a"}, "workerId"),
+    ],
+)
+def test_a_placeholder_that_the_site_did_not_fill_in_is_nobody(
+    desk: Desk, site: Any, arrival: dict[str, str], name: str
+) -> None:
+    desk.arena.open(crowd=Crowd(site=site, slots=1, completion_code="C"))
+
+    with pytest.raises(UnfilledLinkError, match=rf"did not fill in {name}: .*Open the study from"):
+        desk.arrive(None, **arrival)
+
+    id = {"prolific": {"PROLIFIC_PID": "real"}, "mturk": {"workerId": "real"}}[site]
+    assert desk.arrive(None, **id).stage == "rating", "the one slot is free"
+
+
+def test_who_is_new_is_known_before_they_are_let_in(desk: Desk) -> None:
+    desk.arena.open(crowd=PROLIFIC)
+    rater = desk.arrive(PROLIFIC_PID="abc").rater
+
+    def new(known: int | None, study: str = "shapes", **arrival: str) -> bool:
+        return desk.reception.would_be_new(study, known=known, arrival=arrival)
+
+    assert not new(None, PROLIFIC_PID="abc")
+    assert new(rater, PROLIFIC_PID="xyz"), "another person in the same browser"
+    assert new(None)
+    assert not new(rater)
+    assert new(None, study="nowhere")
 
 
 def _raters(desk: Desk) -> set[int]:

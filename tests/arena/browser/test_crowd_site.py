@@ -484,7 +484,7 @@ def test_whoever_does_not_come_from_the_crowd_site_is_told_so(site: Any, visit: 
     page = visit(f"{site.address}/rate/?study={study}{shape}").page
     until(page, "message")
 
-    assert "takes raters from prolific only" in page.inner_text(".card .text")
+    assert "Open it by the link on the crowd site" in page.inner_text(".card .text")
 
 
 @pytest.mark.parametrize("host", ["http://crowd.example", "http://localhost.example", "http://127.0.0.1.example:8000"])

@@ -40,7 +40,7 @@ def ready(page: Any) -> None:
 
 def wait_for_votes(site: Any, study: str, count: int) -> list[Any]:
     """The study's votes, once there are as many."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 40
     while len(votes := site.ledger.votes(study, raters="people")) != count and time.monotonic() < deadline:
         time.sleep(0.05)
     assert len(votes) == count
@@ -255,8 +255,9 @@ def test_a_vote_on_a_pair_that_another_tab_decided_lets_the_page_go_on(site: Any
 
     found.page.keyboard.press("2")
 
-    found.page.wait_for_selector(".notice .text:not(:empty)")
+    found.page.wait_for_selector(".notice.calm .text:not(:empty)")
     ready(found.page)
+    assert "That vote stands; here you go on." in found.page.inner_text(".notice .text")
     assert found.page.inner_text(".count") == "1 of 5"
     assert [vote.choice.value for vote in site.ledger.votes("two-tabs", raters="people")] == ["left"]
     found.page.keyboard.press("2")
@@ -289,6 +290,38 @@ def test_a_study_that_closes_while_a_rater_votes_says_so(site: Any, rate: Any) -
 
     found.page.wait_for_selector(".rate[data-phase=message]")
     assert "closed" in found.page.inner_text(".card .text")
+
+
+def test_on_a_german_studys_page_a_refused_vote_is_refused_in_german(site: Any, rate: Any) -> None:
+    found = rate(site.open_study("german-tabs", language="de"), locale="en-GB")
+    other = found.page.context.new_page()
+    other.goto(f"{site.address}/rate/?study=german-tabs")
+    ready(other)
+    other.keyboard.press("1")
+    wait_for_votes(site, "german-tabs", 1)
+
+    found.page.keyboard.press("2")
+
+    found.page.wait_for_selector(".notice .text:not(:empty)")
+    assert found.page.inner_text(".notice .text").startswith("Dieses Bildpaar haben Sie schon bewertet")
+    assert found.page.get_attribute(".notice .text", "lang") == "de"
+
+
+def test_a_german_study_that_closes_says_so_in_german_to_those_inside_and_to_those_who_come(
+    site: Any, rate: Any, visit: Any
+) -> None:
+    inside = rate(site.open_study("german-closes", language="de"), locale="en-GB").page
+    site.ledger.close_study("german-closes", now=datetime.now(UTC))
+    inside.keyboard.press("1")
+    outside = visit(f"{site.address}/rate/?study=german-closes", locale="en-GB").page
+
+    for page in (inside, outside):
+        page.wait_for_selector(".rate[data-phase=message]")
+        assert page.inner_text(".card h1") == "Hier gibt es keine Bildpaare"
+        assert page.inner_text(".card .text").startswith("Die Studie ist geschlossen und nimmt keine Stimmen mehr an.")
+        assert page.get_attribute(".card .text", "lang") == "de"
+        assert page.inner_text(".card .home") == "Alle Studien"
+        assert page.evaluate("document.documentElement.lang") == "de"
 
 
 @pytest.mark.parametrize("address", ["/rate/?study=no-such-study", "/rate/"])
@@ -392,7 +425,10 @@ def test_withdrawing_consent_takes_the_votes_out(site: Any, rate: Any) -> None:
     page.click("dialog.withdraw [type=submit]")
 
     page.wait_for_selector(".rate[data-phase=withdrawn]")
-    wait_for_votes(site, "withdrawn", 0)
+    assert site.ledger.votes("withdrawn", raters="people") == []
+    assert site.ledger.events("withdrawn")[-1].kind == "withdrawn"
+    assert not page.is_visible(".pair")
+    assert page.inner_text(".card h1") == "Your consent is withdrawn"
 
 
 def test_a_prompt_with_script_tags_is_shown_as_text(site: Any, rate: Any) -> None:

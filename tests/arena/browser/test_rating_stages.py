@@ -5,6 +5,7 @@ that each state can be had at once, whatever a study has to declare for it.
 """
 
 import io
+import re
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -51,7 +52,7 @@ def pair(number: int, prompt: str = "") -> dict[str, Any]:
 
 
 def joined(stage: str, *, questions: list[dict[str, str]] = ONE, **answer: Any) -> dict[str, Any]:
-    """The answer to join; `language`, `idle_s` and `title` belong to the study, everything else to the answer."""
+    """The answer to join; `language`, `idle_s`, `crowd` and `title` are the study's, everything else is its own."""
     study = {
         "name": "shapes",
         "title": answer.pop("title", "Shapes"),
@@ -62,6 +63,7 @@ def joined(stage: str, *, questions: list[dict[str, str]] = ONE, **answer: Any) 
         "votes_per_rater": 5,
         "guard_ms": 300,
         "idle_s": answer.pop("idle_s", 300),
+        "crowd": answer.pop("crowd", None),
     }
     empty: dict[str, Any] = {"consent": None, "practice": None, "check": None, "done": 0, "pairs": [], "end": None}
     return {"study": study, "stage": stage, **empty, **answer}
@@ -74,7 +76,8 @@ def rating(**answer: Any) -> dict[str, Any]:
 class Room:
     """Answers the page's requests: `answers` maps a route's name to one answer, or to a list that it gives in turn.
 
-    None is a lost connection. Whatever it is not told it answers as a study with pairs without end.
+    None is a lost connection; an answer with an "error" is a refusal, with the "status" 409 unless it has another.
+    Whatever it is not told it answers as a study with pairs without end.
     """
 
     def __init__(self, page: Any, answers: dict[str, Any]) -> None:
@@ -109,7 +112,8 @@ class Room:
         if answer is None:
             route.abort()
         elif answer.get("error"):
-            route.fulfill(status=409, json=answer)
+            wait = {"retry-after": str(answer["wait_s"])} if "wait_s" in answer else {}
+            route.fulfill(status=answer.get("status", 409), json=answer, headers=wait)
         else:
             route.fulfill(json=answer or self._next())
 
@@ -161,16 +165,22 @@ def test_consent_is_asked_first_and_agreeing_leads_on(enter: Any) -> None:
     assert page.evaluate("document.activeElement.id") == "rate-question", "the new stage's heading has the focus"
 
 
-def test_declining_sends_nothing_and_can_be_thought_over(enter: Any) -> None:
-    room = enter(joined("consent", consent=CONSENT))
+@pytest.mark.parametrize("answer", [{"declined": True}, None, {"error": "No."}])
+def test_declining_is_said_at_once_whatever_the_server_answers_and_can_be_thought_over(
+    enter: Any, answer: dict[str, Any] | None
+) -> None:
+    room = enter(joined("consent", consent=CONSENT), decline=answer)
 
     room.page.click(".decline")
-    declined = room.page.inner_text(".card h1")
+    declined = room.page.inner_text(".card")
+    room.wait_for("decline")
     room.page.click(".back")
 
-    assert declined == "You are not taking part"
+    assert "You are not taking part" in declined
+    assert "You gave no consent and no vote. You may close this page." in declined
     assert room.page.is_visible(".agree")
-    assert [name for name, _ in room.asked] == ["join"]
+    assert room.page.inner_text(".notice .text") == ""
+    assert room.asked[1:] == [("decline", {"study": "shapes"})]
 
 
 def test_practice_gives_feedback_and_counts_nothing(enter: Any) -> None:
@@ -563,6 +573,73 @@ def test_one_vote_is_not_votes(enter: Any) -> None:
     assert german.inner_text(".card .text").startswith("Ihre Stimme ist gezählt.")
 
 
+@pytest.mark.parametrize(
+    ("refused", "said", "spoken"),
+    [
+        ({"error": "Round 2 is not open.", "code": "round_not_open"}, "Dieses Bildpaar haben Sie schon bewertet", "de"),
+        # A server that is newer than the page: better English than nothing.
+        ({"error": "The moon is full.", "code": "full_moon"}, "The moon is full.", "en"),
+        ({"error": "The moon is full."}, "The moon is full.", "en"),
+    ],
+)
+def test_a_refusal_is_told_in_the_pages_words_for_its_code(
+    enter: Any, refused: dict[str, str], said: str, spoken: str
+) -> None:
+    page = enter(rating(language="de"), vote=refused).page
+    settle(page)
+
+    page.keyboard.press("1")
+
+    page.wait_for_selector(".notice .text:not(:empty)")
+    assert page.inner_text(".notice .text").startswith(said)
+    assert page.get_attribute(".notice .text", "lang") == spoken
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "said"),
+    [
+        (429, "too_many_requests", "Von hier kamen zu viele Anfragen."),
+        (503, "not_now", "Das kann gerade nicht angenommen werden."),
+        (502, "", "Keine Verbindung. Ihre Stimme bleibt hier"),
+    ],
+)
+def test_a_server_that_has_to_be_waited_for_says_why_and_then_takes_the_vote(
+    enter: Any, status: int, code: str, said: str
+) -> None:
+    later = {"status": status, "error": "Try again.", "code": code}
+    room = enter(rating(language="de"), vote=[later, {"done": 1, "next": pair(3), "end": None}])
+    settle(room.page)
+
+    room.page.keyboard.press("1")
+
+    room.page.wait_for_selector(".retry:not([hidden])")
+    assert room.page.inner_text(".notice .text").startswith(said)
+    room.page.click(".retry")
+    room.page.wait_for_function("document.querySelector('.count').textContent === '1 von 5'")
+    room.page.wait_for_function("document.querySelector('.notice .text').textContent === ''")
+    assert len({body["key"] for body in room.bodies("vote")}) == 1
+
+
+def test_a_page_that_has_to_wait_says_why_and_until_when_and_asks_no_sooner(enter: Any, visit: Any, site: Any) -> None:
+    busy = {"status": 429, "error": "Try again in 48 minutes.", "code": "too_many_requests", "wait_s": 2880}
+    page = visit("about:blank").page
+    room = Room(page, {"join": [busy, rating()]})
+    page.goto(f"{site.address}/rate/?study=shapes")
+    page.wait_for_selector(".notice .text:not(:empty)")
+    said = page.inner_text(".notice .text")
+    page.wait_for_timeout(1500)
+    asked = len(room.bodies("join"))
+
+    page.click(".retry")
+
+    settle(page)
+    told = r"Too many requests came from here\. .* by itself\. It tries again at \d?\d:\d\d:\d\d.*\."
+    assert re.fullmatch(told, said), said
+    assert "connection" not in said
+    assert asked == 1, "the page would have tried three times by now"
+    assert page.inner_text(".notice .text") == ""
+
+
 # ---- for everyone ------------------------------------------------------------------------------------------------
 
 
@@ -587,7 +664,8 @@ def click(selector: str) -> Callable[[Any], None]:
 
 
 FAILED = {"passed": False, "tries_left": 1, "join": joined("check", check=CHECK | {"tries_left": 1})}
-JUDGED = {"good": False, "feedback": "Look again.", "join": None}
+JUDGED = {"good": False, "right": "right", "feedback": "Look again.", "join": None}
+CROWD = {"site": "Prolific", "address": "https://crowd.example/"}
 
 #: Name -> the answer to join, the other answers, and what the rater does.
 STATES: dict[str, tuple[dict[str, Any], dict[str, Any], Callable[[Any], None] | None]] = {
@@ -607,7 +685,10 @@ STATES: dict[str, tuple[dict[str, Any], dict[str, Any], Callable[[Any], None] | 
     "paused": (rating(idle_s=1), {}, press(until=".rate[data-phase=paused]")),
     "ended": (joined("ended", done=5, end={"code": "C1A9", "redirect": "https://crowd.example/"}), {}, None),
     "screened_out": (joined("screened_out"), {}, None),
-    "full": (joined("full"), {}, None),
+    "full": (joined("full", crowd=CROWD), {}, None),
+    "closed": (joined("closed", done=3, crowd=CROWD), {}, None),
+    "preview": (joined("preview", crowd=CROWD), {}, None),
+    "withdrawn": (joined("withdrawn", crowd=CROWD), {}, None),
     "error": ({"error": "The study 'shapes' is closed."}, {}, None),
 }
 

@@ -19,6 +19,8 @@ RESULTS = [
     "/gallery/",
     "/gallery/image/1",
     "/api/board/first?raters=people",
+    "/metrics/",
+    "/api/metrics/first?raters=people",
 ]
 # Everything that a Gradio page's script and its queue ask for.
 BEHIND_THE_DASHBOARD = [
@@ -54,7 +56,10 @@ def stranger(closed_site: Any) -> httpx.Client:
         ("/assets2", Role.RESEARCHER),
         ("//rate", Role.RESEARCHER),
         ("/anything-new", Role.RESEARCHER),
+        ("/metrics/", Role.RESEARCHER),
+        ("/api/metrics/first", Role.RESEARCHER),
         ("/admin", Role.ADMIN),
+        ("/admin/reports/", Role.ADMIN),
         ("/admin/gradio_api/queue/join", Role.ADMIN),
     ],
 )
@@ -62,7 +67,9 @@ def test_an_address_that_is_not_named_open_needs_a_role(path: str, role: Role) -
     assert needed_role(path) is role
 
 
-@pytest.mark.parametrize("path", RESULTS + BEHIND_THE_DASHBOARD + ["/admin", "/admin/", "/nowhere", "/openapi.json"])
+@pytest.mark.parametrize(
+    "path", RESULTS + BEHIND_THE_DASHBOARD + ["/admin", "/admin/", "/admin/reports/", "/nowhere", "/openapi.json"]
+)
 def test_strangers_get_nothing_but_that_they_must_log_in(stranger: httpx.Client, path: str) -> None:
     answer = stranger.get(path)
 
@@ -109,6 +116,22 @@ def test_an_admin_enters_everywhere(closed_site: Any) -> None:
 
     assert client.get("/gallery/").status_code == 200
     assert client.get("/admin/none-such").status_code not in (401, 403)
+
+
+def test_admins_find_the_administration_and_researchers_do_not_see_it(closed_site: Any) -> None:
+    admin, researcher = closed_site.log_in("adam"), closed_site.log_in("rosa")
+
+    for path in ("/login", "/metrics/", "/admin/"):
+        assert '<a href="/admin/"' in admin.get(path).text
+    for path in ("/login", "/metrics/", "/gallery/", "/"):
+        assert "/admin" not in researcher.get(path).text
+
+
+def test_reports_are_for_admins(closed_site: Any) -> None:
+    admin, researcher = closed_site.log_in("adam"), closed_site.log_in("rosa")
+
+    assert admin.get("/admin/reports/?study=nothing").status_code == 404
+    assert researcher.get("/admin/reports/?study=nothing").status_code == 403
 
 
 def test_logging_in_leads_to_where_one_wanted_to_go(closed_site: Any) -> None:

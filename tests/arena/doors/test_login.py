@@ -117,7 +117,7 @@ def test_the_first_page_offers_results_to_those_who_may_read_them(closed_site: A
 
     links = [page.locator("nav a").all_inner_texts() for page in (stranger, inside)]
 
-    assert links == [["Studies", "Log in"], ["Studies", "Results", "Gallery", "rosa"]]
+    assert links == [["Studies", "Log in"], ["Studies", "Results", "Gallery", "Metrics", "rosa"]]
     assert faults(stranger) == []
 
 
@@ -129,3 +129,20 @@ def logged_in(site: Any, visit: Any, path: str) -> Any:
     found.page.click("button")
     found.page.wait_for_url(f"{site.address}{path}")
     return found
+
+
+def test_the_dashboard_leads_admins_to_the_administration_and_researchers_not(closed_site: Any, visit: Any) -> None:
+    found = {}
+    for name in ("adam", "rosa"):
+        session = closed_site.log_in(name).cookies
+        window = visit(f"{closed_site.address}/healthz")
+        window.page.context.add_cookies(
+            [{"name": cookie.name, "value": cookie.value, "url": closed_site.address} for cookie in session.jar]
+        )
+        window.page.goto(f"{closed_site.address}/dashboard/")
+        window.page.wait_for_selector("#results h1")
+        found[name] = window.page.inner_text("#top nav")
+
+    assert "Administration" in found["adam"]
+    assert "Administration" not in found["rosa"]
+    assert "Metrics" in found["rosa"]

@@ -1,14 +1,22 @@
 """Rate limits: per rater and per address, over and renewed when they say, and not dodged by any header."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 from starlette.responses import Response
 
 from arena.cookies import NAME, RaterCookie
+from arena.ledger.records import Entrant
 from arena.rate_limits import Counters, RateLimiter, Rates, in_words
+from arena.settings import Settings
+from arena.study import Study
+from arena.study_parts import Crowd
+from prompts.prompt import Prompt, PromptSet
 
+JOINS = Settings.model_fields["rate_joins"].default
 RATES = Rates(per_rater="2/second;3/minute", per_address="10/minute", joins="2/hour", logins="1/minute")
 
 
@@ -92,7 +100,10 @@ def test_too_many_new_raters_are_told_how_long_to_wait(site: Any) -> None:
 
     assert [answer.status_code for answer in answers] == [404, 404, 429]
     assert 3500 < int(answers[2].headers["retry-after"]) <= 3600
-    assert answers[2].json() == {"error": "Too many requests came from here. Try again in 60 minutes."}
+    assert answers[2].json() == {
+        "error": "Too many requests came from here. Try again in 60 minutes.",
+        "code": "too_many_requests",
+    }
     assert answers[2].headers["x-content-type-options"] == "nosniff"
     assert client.get("/rate/").status_code == 200
 
@@ -154,6 +165,52 @@ def test_of_two_cookies_the_one_that_votes_is_the_one_that_counts(site: Any) -> 
     assert answers == [404, 404, 404, 429]
 
 
+def test_who_comes_back_is_not_a_new_rater_with_and_without_a_cookie(site: Any) -> None:
+    study = crowd_study(site)
+    client = site.visit("127.0.0.30")
+    come = {"study": study, "arrival": {"PROLIFIC_PID": "anna"}}
+
+    first = client.post("/rate/api/join", json=come)
+    back = [site.visit("127.0.0.30").post("/rate/api/join", json=come).status_code for _ in range(2)]
+    others = [
+        site.visit("127.0.0.30").post("/rate/api/join", json=come | {"arrival": {"PROLIFIC_PID": name}}).status_code
+        for name in ("bert", "carl")
+    ]
+
+    assert (first.status_code, back) == (200, [200, 200])
+    # Two new raters an hour: Anna was one of them, however often she came.
+    assert others[0] == 200
+    assert others[1] == 429
+
+
+def test_another_person_in_a_browser_with_a_cookie_is_a_new_rater(site: Any) -> None:
+    study = crowd_study(site)
+    client = site.visit("127.0.0.31")
+
+    answers = [
+        client.post("/rate/api/join", json={"study": study, "arrival": {"PROLIFIC_PID": name}})
+        for name in ("dora", "emil", "fritz")
+    ]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert answers[2].json()["code"] == "too_many_requests"
+    assert 3500 < int(answers[2].headers["retry-after"]) <= 3600
+
+
+def test_a_lecture_hall_behind_one_address_gets_in_within_minutes_and_not_without_end() -> None:
+    clock = Clock()
+    limiter = RateLimiter(
+        Rates(per_rater="1/second", per_address="1/second", joins=JOINS, logins="1/minute"), clock=clock
+    )
+
+    minutes = []
+    for _ in range(12):
+        minutes.append(sum(limiter.wait_s("join", "the hall") == 0 for _ in range(100)))
+        clock.now += 60
+
+    assert minutes == [60] * 10 + [0, 0]
+
+
 def test_reading_pages_is_not_counted(site: Any) -> None:
     client = site.visit("127.0.0.20")
 
@@ -165,6 +222,35 @@ def test_limits_that_are_off_refuse_nothing(open_site: Any) -> None:
     client = open_site(rate_joins="1/hour", rate_limits=False).visit()
 
     assert {join(client).status_code for _ in range(5)} == {404}
+
+
+def crowd_study(site: Any) -> str:
+    """A study of the site that takes raters from a crowd site; opened once."""
+    from arena.images import ImageStore
+    from arena.ledger.ledger import Ledger
+
+    images, now = ImageStore(site.settings.images_url), datetime.now(UTC)
+    prompts = PromptSet(name="one", licence="CC0-1.0", source="made up", prompts=(Prompt(text="a thing"),))
+    with Ledger.open(site.settings.database_url) as ledger:
+        if any(record.name == "crowded" for record in ledger.studies()):
+            return "crowded"
+        ledger.keep_prompts(prompts)
+        for number, name in enumerate(("old", "new")):
+            ledger.enter(Entrant(name=name, source=f"swatch:{name}", sampler="swatch"), now=now)
+            stored = images.put(Image.new("RGB", (8, 8), (90 * number, 40, 40)))
+            ledger.keep_image(name, prompts.prompts[0].id, 0, stored, seconds=0.1, now=now)
+        study = Study(
+            name="crowded",
+            question="Which?",
+            reference="old",
+            candidates=("new",),
+            prompts=prompts,
+            ties=True,
+            both_bad=True,
+            crowd=Crowd(site="prolific", slots=50, completion_code="C"),
+        )
+        ledger.open_study(study, now=now)
+    return "crowded"
 
 
 def rater_cookie(number: int) -> str:

@@ -51,6 +51,7 @@ const CLICKS = {
   agree,
   decline,
   back: () => phase("consent"),
+  anew: beginAnew,
   go: afterFeedback,
   "go-on": goOn,
   copy: copyCode,

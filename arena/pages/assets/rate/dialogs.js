@@ -35,7 +35,7 @@ function sendReport(event) {
 }
 
 function openReading() {
-  prose($("dialog.reading .prose"), instructions);
+  prose($("dialog.reading .reading-matter"), instructions);
   $("dialog.reading").showModal();
 }
 
@@ -51,10 +51,33 @@ async function withdraw(event) {
   showCard("loading", { title: text("loading.title") });
   try {
     await persist("/rate/api/withdraw", { study: studyName }, text("connection.waiting"));
+    rememberWithdrawal();
     showEnd("withdrawn");
   } catch (error) {
     showProblem(error);
   }
+}
+
+// The server has forgotten who this was, and so has the browser's cookie: only this note keeps a page that is loaded
+// anew, or that stands in another tab, from beginning again unasked.
+const WITHDRAWN = "canvas-arena.withdrawn.";
+
+function rememberWithdrawal() {
+  memory.write(WITHDRAWN + studyName, JSON.stringify({ language: study.language, crowd: study.crowd || null }));
+}
+
+function withdrawalBefore() {
+  try {
+    return JSON.parse(memory.read(WITHDRAWN + studyName));
+  } catch {
+    return null;
+  }
+}
+
+function beginAnew() {
+  memory.write(WITHDRAWN + studyName, null);
+  study = null;
+  join({ anew: true });
 }
 
 // ---- the pause -------------------------------------------------------------------------------------------------

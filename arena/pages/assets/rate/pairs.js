@@ -2,6 +2,7 @@
 
 const LONG_PROMPT = 110;
 const QUICK_MS = 3000; // how long the page says that a choice came too quickly
+const CALM_MS = 8000; // how long it says what is only good to know
 
 const stacked = matchMedia("(max-width: 40em)");
 
@@ -29,6 +30,12 @@ async function loadImage(address) {
 function prepare(pair) {
   pair.images ??= Promise.all([loadImage(pair.left), loadImage(pair.right)]);
   return pair;
+}
+
+// Pairs that wait their turn; of them the first is loaded, beside the one on show.
+function queue(pairs) {
+  upcoming.push(...pairs);
+  if (upcoming.length) prepare(upcoming[0]);
 }
 
 function sides() {
@@ -103,6 +110,7 @@ async function show(pair) {
   $(".prompt").textContent = pair.prompt;
   $(".prompt").classList.toggle("long", pair.prompt.length > LONG_PROMPT);
   $(".easel").style.setProperty("--ratio", Math.min(...images.map((image) => image.naturalWidth / image.naturalHeight)));
+  images.forEach((image) => image.classList.remove("better"));
   $(".pair").replaceChildren(...images);
   sides();
   markAnswers();
@@ -139,6 +147,7 @@ function advance() {
   const next = upcoming.shift();
   if (next) {
     show(next);
+    if (upcoming.length) prepare(upcoming[0]);
   } else {
     current = null;
     settle();
@@ -149,7 +158,8 @@ function settle() {
   if (stage !== "rating" || current !== null || outbox.some((item) => item.kind === "undo")) return;
   if (upcoming.length) advance();
   else if (outbox.length || sending) phase("waiting");
-  else showEnd("ended");
+  else if (end !== null) showEnd("ended");
+  else join(); // Whether it is the end, the server says: it may have pairs that no answer of this page has brought.
 }
 
 // ---- answering -------------------------------------------------------------------------------------------------
@@ -210,7 +220,7 @@ function hand(path, body, kind) {
 function takeNext(answer) {
   done = answer.done;
   end = answer.end || null;
-  if (answer.next) upcoming.push(prepare(answer.next));
+  if (answer.next) queue([answer.next]);
   progress();
   settle();
 }
@@ -241,14 +251,18 @@ function showUndone(answer) {
   show(prepare(answer.pair)).then(() => say(text("undo.vote")));
 }
 
+// A pair voted on in another tab is no one's fault: the page goes on with what the server has now.
+const NO_FAULT = ["already_voted", "round_not_open"];
+
 async function refused(error) {
   last = null;
   current = null;
   upcoming = [];
   const { words, spoken } = reason(error);
   await join();
-  // A pair voted on in another tab is no one's fault: the page goes on with what the server has now.
-  if (study !== null) notice(words, { spoken });
+  if (study === null || !["consent", "practice", "check", "rating"].includes(stage)) return; // A card says what there is.
+  const calm = NO_FAULT.includes(error.code);
+  notice(words, { spoken, calm, forMs: calm ? CALM_MS : 0 });
 }
 
 function flash(question, choice) {

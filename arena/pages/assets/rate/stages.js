@@ -2,6 +2,9 @@
 
 const SECTIONS = { consent: ".consent", check: ".check", voting: ".voting", waiting: ".voting", feedback: ".voting" };
 
+// Where consent can be withdrawn: it was given, and something was said since.
+const LEAVABLE = ["practice", "check", "rating", "ended", "closed"];
+
 let practices = 0; // how many practice pairs there are, and how many are through
 let practised = 0;
 let busy = false;
@@ -19,7 +22,7 @@ function phase(name) {
   shown = place;
   root.dataset.section = section;
   for (const one of [".voting", ".consent", ".check", ".card"]) $(one).hidden = one !== section;
-  $(".progress").hidden = study === null || !["rating", "ended"].includes(stage);
+  $(".progress").hidden = study === null || !["rating", "ended", "closed"].includes(stage);
   $(".practising").hidden = stage !== "practice";
   $(".rows").hidden = name === "feedback";
   $(".feedback").hidden = name !== "feedback";
@@ -36,7 +39,7 @@ function tools(name, pairs) {
   $(".skip").hidden = $(".flag").hidden = !rating;
   $(".keys-switch").hidden = !pairs;
   $(".how").hidden = !pairs || !instructions;
-  $(".leave").hidden = study === null || !["practice", "check", "rating", "ended"].includes(stage);
+  $(".leave").hidden = study === null || !LEAVABLE.includes(stage) || (stage === "closed" && done === 0);
 }
 
 function enableUndo() {
@@ -57,12 +60,14 @@ function showCard(name, { title, words = "", more = "", results = false, home = 
   $(".home").hidden = !home;
   $(".go-on").hidden = name !== "paused";
   $(".back").hidden = name !== "declined";
+  $(".anew").hidden = name !== "withdrawn";
   showCompletion(given);
   phase(name);
   say([title, words, more].filter(Boolean).join(" "));
 }
 
 function showProblem(error) {
+  if (error.language) speak(error.language);
   const { words, spoken } = reason(error);
   study = null;
   current = null;
@@ -102,8 +107,11 @@ async function agree() {
   if (answer !== null) arrive(answer);
 }
 
+// Said at once, whatever the connection does: a crowd site's slot is given back behind it.
 function decline() {
-  showCard("declined", { title: text("declined.title"), words: text("declined.text") });
+  const words = [text("declined.text"), study.crowd ? onTheSite("return", study.crowd) : text("ended.close")].join(" ");
+  showCard("declined", { title: text("declined.title"), words, given: wayBack(study.crowd) });
+  post("/rate/api/decline", { study: studyName }).catch(() => {}); // Unheard, the slot runs out of time by itself.
 }
 
 // ---- practice --------------------------------------------------------------------------------------------------
@@ -111,7 +119,7 @@ function decline() {
 function startPractice(pairs) {
   practices = pairs.length;
   practised = 0;
-  upcoming = pairs.map(prepare);
+  upcoming = [...pairs];
   advance();
 }
 
@@ -123,15 +131,27 @@ async function practise() {
   if (answer === null) return;
   afterPractice = answer.join;
   // The first real pairs load while the rater reads.
-  if (afterPractice !== null) (afterPractice.pairs || []).forEach(prepare);
+  if (afterPractice !== null) (afterPractice.pairs || []).slice(0, 2).forEach(prepare);
   const verdict = text(answer.good ? "practice.good" : "practice.poor");
   $(".feedback").classList.toggle("good", answer.good);
   $(".judged").textContent = verdict;
+  const better = showBetter(answer);
   quote($(".why"), answer.feedback);
   $(".go").textContent = text(afterPractice === null ? "practice.next" : "practice.finish");
   phase("feedback");
   $(".go").focus();
-  say(verdict + ". " + answer.feedback);
+  say([verdict + ".", better, answer.feedback].filter(Boolean).join(" "));
+}
+
+// Which image was right is shown, and said, to whom it was not clear.
+function showBetter({ good, right }) {
+  const known = !good && ["left", "right"].includes(right);
+  const place = stacked.matches ? { left: "top", right: "bottom" } : { left: "left", right: "right" };
+  const sentence = known ? text("practice." + place[right]) : "";
+  $(".better").textContent = sentence;
+  $(".better").hidden = !known;
+  if (known) $$(".pair img")[right === "left" ? 0 : 1].classList.add("better");
+  return sentence;
 }
 
 function afterFeedback() {
@@ -197,26 +217,57 @@ async function sendCheck(event) {
 
 // ---- the end ---------------------------------------------------------------------------------------------------
 
+// What whoever goes back to the crowd site without a code is told to do there.
+// Who ends without one had returned the slot, and judged on in a page that was still open.
+const WITHOUT_CODE = { ended: "return", screened_out: "return", full: "return", withdrawn: "unless", closed: "part" };
+
 function showEnd(how) {
-  const given = end || {};
+  const site = (study.crowd && study.crowd.site) || "";
+  const nothing = ["ended", "closed"].includes(how) && done === 0;
   const words = {
-    ended: () => (done === 0 ? text("ended.nothing") : text("ended.counted", { count: done })),
+    ended: () => (nothing ? text("ended.nothing") : text("ended.counted", { count: done })),
+    closed: () => (nothing ? text("closed.nothing") : text("closed.counted", { count: done })),
+    preview: () => text("preview.text", { site }),
     screened_out: () => text("screened_out.text"),
     full: () => text("full.text"),
     withdrawn: () => text("withdrawn.text"),
   }[how]();
-  const nothing = how === "ended" && done === 0;
+  const code = (end && end.code) || "";
+  const given = code || !study.crowd ? end || {} : wayBack(study.crowd);
   const bare = !given.code && !given.redirect;
   current = null;
   progress();
   showCard(how, {
-    title: text(nothing ? "ended.nothing_title" : how + ".title"),
-    words: how === "ended" && bare && !nothing ? words + " " + text("ended.close") : words,
-    more: given.text || "",
-    results: how === "ended" && bare,
-    home: bare,
+    title: text(how === "ended" && nothing ? "ended.nothing_title" : how + ".title"),
+    words: [words, code ? "" : afterwards(how, nothing)].filter(Boolean).join(" "),
+    more: how === "preview" ? instructions : given.text || "",
+    results: how === "ended" && bare && mayRead,
+    home: bare && !site,
     given,
   });
+}
+
+function afterwards(how, nothing) {
+  const told = WITHOUT_CODE[how];
+  if (study.crowd && told) return onTheSite(told === "part" && nothing ? "return" : told, study.crowd);
+  return (how === "ended" && !nothing) || how === "withdrawn" ? text("ended.close") : "";
+}
+
+function onTheSite(told, crowd) {
+  return text("crowd." + told, { site: crowd.site });
+}
+
+// The crowd site itself, for whom no code takes back.
+function wayBack(crowd) {
+  return { code: "", redirect: (crowd && crowd.address) || "" };
+}
+
+// A browser that took consent back is told so, and begins again only when it is told to.
+function showWithdrawn({ language: declared, crowd }) {
+  speak(declared);
+  study = null;
+  const words = [text("withdrawn.before"), crowd ? onTheSite("unless", crowd) : ""].filter(Boolean).join(" ");
+  showCard("withdrawn", { title: text("withdrawn.title"), words, home: !crowd, given: wayBack(crowd) });
 }
 
 function showCompletion(given) {
@@ -260,6 +311,7 @@ function arrive(answer) {
   stage = answer.stage;
   done = answer.done;
   end = answer.end || null;
+  mayRead = answer.may_read === true;
   current = null;
   upcoming = [];
   answers = {};
@@ -273,8 +325,10 @@ function arrive(answer) {
   else if (stage === "practice") startPractice(answer.practice);
   else if (stage === "check") showCheck(answer.check);
   else if (stage !== "rating") showEnd(stage);
+  // Neither pairs nor an end: asked again, the server would say so for ever.
+  else if (!answer.pairs.length) showProblem(new Refused());
   else {
-    upcoming = answer.pairs.map(prepare);
+    queue(answer.pairs);
     progress();
     settle();
   }
@@ -284,10 +338,15 @@ function showLoading() {
   showCard("loading", { title: text("loading.title"), words: text("loading.text") });
 }
 
-async function join() {
+async function join(wish = {}) {
+  const withdrawn = withdrawalBefore();
+  if (withdrawn !== null) {
+    showWithdrawn(withdrawn);
+    return;
+  }
   if (study === null) showLoading();
   else if (stage === "rating") phase("waiting");
-  const body = { study: studyName, ...(Object.keys(arrival).length && { arrival }) };
+  const body = { study: studyName, ...(Object.keys(arrival).length && { arrival }), ...wish };
   try {
     arrive(await persist("/rate/api/join", body, text("connection.joining")));
   } catch (error) {

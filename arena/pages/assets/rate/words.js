@@ -50,11 +50,13 @@ function say(sentence) {
   $(".spoken").textContent = sentence;
 }
 
-// `retrying`: the page is between two attempts, and a button ends the wait. Emptied by itself after `forMs`.
+// `retrying`: the page is between two attempts, and a button ends the wait. `calm`: nothing went wrong. Emptied by itself
+// after `forMs`.
 let noticeTimer = 0;
 
-function notice(sentence, { retrying = false, forMs = 0, spoken = language } = {}) {
+function notice(sentence, { retrying = false, calm = false, forMs = 0, spoken = language } = {}) {
   clearTimeout(noticeTimer);
+  $(".notice").classList.toggle("calm", calm);
   const place = $(".notice .text");
   if (place.textContent !== sentence) place.textContent = sentence;
   place.lang = spoken;
