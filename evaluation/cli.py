@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from arena.cli_home import Home
-from evaluation import cli_reference
+from evaluation import cli_audit, cli_reference
 from evaluation.cli_distance import distance
 from evaluation.cli_fid import fid
 from evaluation.cli_lint import lint
@@ -142,3 +142,4 @@ def gallery(
 for command in (score, compare, sweep, people, distance, fid, lint):
     app.command()(command)
 app.add_typer(cli_reference.app, name="reference")
+app.add_typer(cli_audit.app, name="audit")

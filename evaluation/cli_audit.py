@@ -1,10 +1,12 @@
-"""`canvas evaluate audit`: does a model draw what nobody asked it to copy? Labels analysed, and people's labels planned."""
+"""`canvas evaluate audit`: does a model draw what nobody asked it to copy? Run, calibrated, analysed, reported."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evaluation.cli_audit_report import report
+from evaluation.cli_audit_run import calibrate, judges, run
 from prompts.console import AsJson, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -30,6 +32,9 @@ Controls = Annotated[
     str, typer.Option("--controls", metavar="KIND,...", help="Kinds that should bring out nobody: not part of 'all'.")
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="The seed of bootstrap and sign-flip draws.")]
+
+for command in (run, calibrate, judges, report):
+    app.command()(command)
 
 
 @app.command()

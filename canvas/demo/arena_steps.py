@@ -127,7 +127,7 @@ def _score(layout: Layout) -> str:
             seeds=SEEDS,
             metrics=METRICS,
             reference=ReferenceImages(layout.source / "images"),
-            settings=ScoreSettings(weights=Weights(source=str(layout.base / "clip"), revision=None)),
+            settings=ScoreSettings(weights={"clip": Weights(source=str(layout.base / "clip"), revision=None)}),
         )
     clip_scores = {one.entrant: one.value for one in scores if one.metric == "clip_score"}
     listed = ", ".join(f"{name} {value:.1f}" for name, value in clip_scores.items())

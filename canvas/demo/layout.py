@@ -89,6 +89,15 @@ class Layout:
         return self.folder / "8-models" / model.name
 
     @property
+    def audit(self) -> Path:
+        """The audit's runs."""
+        return self.folder / "9-audit"
+
+    def audit_of(self, model: Model) -> Path:
+        """One model's audit: labels and scores."""
+        return self.audit / model.name
+
+    @property
     def arena(self) -> Path:
         """The ledger and the images."""
         return self.folder / "arena"

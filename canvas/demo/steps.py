@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from canvas.demo.arena_steps import ARENA_STEPS
+from canvas.demo.audit_step import AUDIT_STEPS
 from canvas.demo.layout import COLLECTIONS, MODELS, Layout, Model
 from canvas.demo.road import Step
 from canvas.demo.shapes_world import IMAGE_PX
@@ -181,4 +182,5 @@ STEPS = (
         work=_export,
     ),
     *ARENA_STEPS,
+    *AUDIT_STEPS,
 )

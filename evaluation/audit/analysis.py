@@ -32,7 +32,7 @@ class ModelResult:
     """One model beside the reference: by kind, over all kinds that are no controls (ALL), and character by character.
 
     `false_alarms` is its mean detection rate on controls with its interval, None without controls. `corrected` and
-    `corrected_difference` come from people's labels and are None without any.
+    `corrected_difference` come from people's labels, leave controls out as ALL does, and are None without any.
     """
 
     model: str
@@ -123,15 +123,15 @@ def analyse(
         raise LabelsError("All kinds of prompts are controls: nothing asks for a character.")
     left_out: list[str] = []
     models = {name: _model(labels, name, reference, controls, settings, left_out) for name in others}
-    known = _judged(labels)
+    asking = labels.rows(~np.array([kind in controls for kind in labels.kinds])[labels.kind])
     has_people = bool((labels.human != UNKNOWN).any())
     return Audit(
         reference=reference,
         models=models,
         curves=tuple(dose_response(labels)),
-        judge=judge_agreement(known, labels.human) if has_people else None,
-        ppi=prediction_powered(known, labels.human, labels.character) if has_people else None,
-        rogan_gladen=rogan_gladen(known, labels.human, labels.character) if has_people else None,
+        judge=judge_agreement(_judged(labels), labels.human) if has_people else None,
+        ppi=prediction_powered(_judged(asking), asking.human, asking.character) if has_people else None,
+        rogan_gladen=rogan_gladen(_judged(asking), asking.human, asking.character) if has_people else None,
         left_out=tuple(left_out),
         settings=settings,
         controls=tuple(kind for kind in controls if kind in labels.kinds),
@@ -171,7 +171,7 @@ def _model(
         kinds=kinds,
         by_character=_by_character(labels, pairs, asking),
         false_alarms=_false_alarms(labels, pairs, ~asking),
-        **_corrections(labels, pairs),
+        **_corrections(labels, pairs, asking),
     )
 
 
@@ -190,16 +190,16 @@ def _false_alarms(labels: Labels, pairs: Pairs, kept: Any) -> tuple[float, float
     return (float(rates.mean()), *rate_interval(rates))
 
 
-def _corrections(labels: Labels, pairs: Pairs) -> dict[str, Corrected | None]:
+def _corrections(labels: Labels, pairs: Pairs, asking: Any) -> dict[str, Corrected | None]:
     known = _judged(labels)
-    mine, theirs = pairs.model, pairs.reference
+    mine, theirs, character = pairs.model[asking], pairs.reference[asking], pairs.character[asking]
     if not (labels.human[mine] != UNKNOWN).any():
         return {"corrected": None, "rogan_gladen": None, "corrected_difference": None}
     return {
-        "corrected": prediction_powered(known[mine], labels.human[mine], pairs.character),
-        "rogan_gladen": rogan_gladen(known[mine], labels.human[mine], pairs.character),
+        "corrected": prediction_powered(known[mine], labels.human[mine], character),
+        "rogan_gladen": rogan_gladen(known[mine], labels.human[mine], character),
         "corrected_difference": powered_difference(
-            (known[mine], known[theirs]), (labels.human[mine], labels.human[theirs]), pairs.character
+            (known[mine], known[theirs]), (labels.human[mine], labels.human[theirs]), character
         ),
     }
 

@@ -162,8 +162,8 @@ def labels_wanted(
         raise LabelPlanError(f"{images} images with a design effect of {design_effect}: give 2 or more, and 1 or more.")
     target = (half_width / float(special.ndtri(1 - ALPHA / 2))) ** 2 / design_effect
     counts = np.arange(2, images + 1, dtype=np.float64)
-    # With n labels, corrected: the variance of (human - judge), at most their disagreement, over n, and the judge's over
-    # the rest. So many labels may be wanted that they do without the judge.
+    # With n labels, corrected: the variance of (human - judge), at most their disagreement, over n, and the judge's
+    # over the rest. So many labels may be wanted that they do without the judge.
     spread = rate * (1 - rate)
     corrected = disagreement / counts[:-1] + spread / (images - counts[:-1])
     alone = spread / counts

@@ -65,7 +65,8 @@ def test_the_study_in_the_readme_can_be_opened(tmp_path: Path) -> None:
     assert written is not None
     file = tmp_path / "study.toml"
     file.write_text(written.group(1), "utf-8")
-    prompts = PromptSet(name="parti", prompts=(Prompt(text="a cat"),), licence="Apache-2.0", source="a test")
+    cats = tuple(Prompt(text=f"{count} cats") for count in range(40))
+    prompts = PromptSet(name="parti", prompts=cats, licence="Apache-2.0", source="a test")
 
     study = read_study_file(file, lambda name: prompts)
 

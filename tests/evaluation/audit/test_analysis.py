@@ -226,7 +226,9 @@ def test_a_model_that_draws_nothing_does_not_win() -> None:
 
 
 def test_the_gate_is_not_measured_where_nobody_judged_it() -> None:
-    found = consistency(np.array([-1, 1, -1]), np.array([1, -1, 0]), np.array([0, 1, 2]), margin=0.1)  # type: ignore[arg-type]
+    found = consistency(
+        np.array([-1, 1, -1], dtype=np.int8), np.array([1, -1, 0], dtype=np.int8), np.array([0, 1, 2]), margin=0.1
+    )
 
     assert found is None
 

@@ -1,0 +1,247 @@
+"""A report of an audit, to be published: a folder of plain pages that need no network and no server.
+
+In: labels with their audit, and if they are there the images. Out: index.html (the findings), images.html with a page
+per character in images/ (every image, blurred until somebody asks to see it), dose-response.svg, report.json and
+manifest.json. Every text is escaped; the pages run only our own scripts, whose hashes they name, and the pages of
+images run none.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from functools import cache
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evaluation.audit.analysis import METHOD_VERSION, Audit
+from evaluation.audit.judges import ABOUT
+from evaluation.audit.labels import UNKNOWN, Labels
+from evaluation.audit.report_images import CharacterPage, Pictures, character_pages, write_thumbnails
+from evaluation.audit.report_rows import control_rows, curve_rows, judge_section, model_sections, models_of, slopes
+from evaluation.audit.report_source import Source
+from evaluation.audit.report_words import curves_in_words, margin, meanings
+from evaluation.folder_stage import Made, Stage, StageResult, json_bytes, run_stage, write_atomically
+from evaluation.plots import FigureFileError
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+#: The pages' own version: another one is another report.
+REPORT_VERSION = 1
+INDEX, IMAGES, REPORT, FIGURE, STYLE = "index.html", "images.html", "report.json", "dose-response.svg", "report.css"
+IMAGES_FOLDER, THUMBNAILS = "images", "thumbnails"
+_ASSETS = Path(__file__).parent / "assets"
+_LIBRARIES = ("canvas-arena", "numpy", "scipy", "plotly")
+
+
+def write_report(source: Source, audit: Audit, *, out: Path, pictures: Pictures | None, now: datetime) -> StageResult:
+    """Write the report into `out`, or find it already made; `pictures` None leaves the images out.
+
+    Counts of the result: images, characters, models, thumbnails, and those `images_missing`.
+    Raises StageError for a folder that holds something else, and OtherSettingsError for a report of other labels.
+    """
+    stage = Stage(
+        name="audit report",
+        out=out,
+        version=REPORT_VERSION,
+        inputs={
+            **source.hashes,
+            **({} if pictures is None else {"images": pictures.identity}),
+            "judges": hashlib.sha256(json_bytes([source.points, source.people])).hexdigest(),
+        },
+        settings={
+            "reference": audit.reference,
+            "controls": list(audit.controls),
+            "analysis": asdict(audit.settings),
+            "method_version": METHOD_VERSION,
+        },
+    )
+    return run_stage(stage, lambda partial: _make(source, audit, partial, pictures, now), now=now)
+
+
+def _make(source: Source, audit: Audit, folder: Path, pictures: Pictures | None, now: datetime) -> Made:
+    labels = source.labels
+    left_out = [*audit.left_out, *source.notes]
+    house = files("arena.pages") / "assets"
+    parts = [(house / name).read_text(encoding="utf-8") for name in ("house.css", "results.css")]
+    _write(folder / STYLE, "\n".join([*parts, (_ASSETS / "report.css").read_text(encoding="utf-8")]))
+    pages, missing = _image_pages(labels, audit, folder, pictures)
+    if missing:
+        left_out.append(f"{missing:,} of {len(labels):,} images were not to be had: their places are empty.")
+    has_figure = bool(audit.curves)
+    if has_figure:
+        from evaluation.audit.report_figure import dose_svg
+
+        try:
+            write_atomically(folder / FIGURE, dose_svg(audit.curves, audit.reference))
+        except FigureFileError as error:
+            has_figure = False
+            left_out.append(str(error))
+    _write(
+        folder / INDEX,
+        _render(
+            "index.html",
+            title=_title(audit),
+            audit=audit,
+            models=models_of(audit),
+            sections=model_sections(labels, audit, targets=source.targets),
+            controls=control_rows(labels, audit),
+            steps=curve_rows(audit),
+            slopes=slopes(audit),
+            judge=judge_section(labels, audit),
+            judges=_judges(source),
+            people=source.people,
+            left_out=left_out,
+            meanings=meanings(audit.settings.delta, audit.settings.consistency_margin),
+            character_files={page.character: f"{IMAGES_FOLDER}/{page.file}" for page in pages},
+            has_svg=has_figure,
+            figure_words=curves_in_words(audit.curves),
+            margin=margin,
+            method_version=METHOD_VERSION,
+            counts=_counts(labels),
+            versions=_versions(),
+            run=source.run,
+            hashes=source.hashes,
+            now=now,
+            **_scripts(audit),
+        ),
+    )
+    write_atomically(folder / REPORT, json_bytes({**audit.to_dict(), "manifest": _told(source)}))
+    shown = 0 if pictures is None else len(labels) - missing
+    return Made(
+        counts={
+            "images": len(labels),
+            "characters": len(labels.characters),
+            "models": len(labels.models),
+            "thumbnails": shown,
+            "images_missing": missing,
+        },
+        details={"left_out": left_out, "versions": _versions()},
+    )
+
+
+def _image_pages(
+    labels: Labels, audit: Audit, folder: Path, pictures: Pictures | None
+) -> tuple[list[CharacterPage], int]:
+    """The pages, written, and how many images are missing; no page without pictures."""
+    if pictures is None:
+        return [], 0
+    thumbnails = write_thumbnails(labels, pictures, folder / IMAGES_FOLDER / THUMBNAILS)
+    pages = character_pages(labels, audit, thumbnails)
+    for number, page in enumerate(pages):
+        text = _render(
+            "character.html",
+            title=f"{page.character}: images of the audit",
+            page=page,
+            before=pages[number - 1] if number else None,
+            after=pages[number + 1] if number + 1 < len(pages) else None,
+            has_people=bool((labels.human != UNKNOWN).any()),
+        )
+        _write(folder / IMAGES_FOLDER / page.file, text)
+    _write(
+        folder / IMAGES,
+        _render("images.html", title=f"Images: {_title(audit)}", pages=pages, models=models_of(audit)),
+    )
+    return pages, len(labels) - len(thumbnails)
+
+
+def _scripts(audit: Audit) -> dict[str, Any]:
+    """The scripts of the first page, and the hashes by which it lets them run."""
+    texts = {"sorting": (_ASSETS / "sort.js").read_text(encoding="utf-8")}
+    if audit.curves:
+        from plotly.offline import get_plotlyjs
+
+        from evaluation.audit.report_figure import dose_figure
+
+        figure = dose_figure(audit.curves, audit.reference).to_json()
+        # A "<" in the figure's texts cannot end the script.
+        texts["plotly"] = get_plotlyjs()
+        texts["drawing"] = (
+            (_ASSETS / "draw.js").read_text(encoding="utf-8").replace("FIGURE", figure.replace("<", "\\u003c"))
+        )
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in texts.values()]
+    return {"scripts": texts, "allowed": " ".join(f"'sha256-{one}'" for one in hashes)}
+
+
+def _judges(source: Source) -> list[dict[str, Any]]:
+    """Each judge of a run: name, what it says, its line and who drew it, and all that is known of it as JSON."""
+    if source.points is None or source.run is None:
+        return []
+    told: Mapping[str, Any] = source.run["details"].get("judges", {})
+    found = []
+    for name, line in source.points["lines"].items():
+        drawn = {"default": "its default, a convention", "given": "given by hand"}.get(
+            line["drawn_by"],
+            f"drawn by people's labels ({line['rule']})" if line["rule"] else "drawn by people's labels",
+        )
+        found.append(
+            {
+                "name": name,
+                "about": ABOUT.get(name, ""),
+                "task": "detects" if name == source.points["detects"] else "",
+                "is_gate": name == source.points["consistency"],
+                "threshold": f"{line['threshold']:.4g}",
+                "drawn": drawn,
+                "details": json.dumps(told.get(name, {}), ensure_ascii=False, indent=2, sort_keys=True),
+            }
+        )
+    return found
+
+
+def _counts(labels: Labels) -> dict[str, int]:
+    return {
+        "images": len(labels),
+        "characters": len(labels.characters),
+        "prompts": len(labels.prompts),
+        "seeds": len(np.unique(labels.seed)),
+        "judged_consistent": int((labels.consistent != UNKNOWN).sum()),
+        "human": int((labels.human != UNKNOWN).sum()),
+    }
+
+
+def _told(source: Source) -> dict[str, Any]:
+    return {
+        "inputs": dict(source.hashes),
+        "run": source.run,
+        "judges": source.points,
+        "people": source.people,
+        "notes": list(source.notes),
+        "versions": _versions(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in _LIBRARIES}
+
+
+def _title(audit: Audit) -> str:
+    *first, last = audit.models
+    return f"{', '.join(first)}{' and ' if first else ''}{last} beside {audit.reference}"
+
+
+def _write(path: Path, text: str) -> None:
+    write_atomically(path, text.encode())
+
+
+def _render(template: str, **values: object) -> str:
+    return _environment().get_template(template).render(**values)
+
+
+@cache
+def _environment() -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(_ASSETS),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
