@@ -8,6 +8,7 @@ import sys
 import typer
 
 import arena.cli
+import canvas.cli_audit
 import canvas.demo.cli
 import evaluation.cli
 import prompts.cli
@@ -21,9 +22,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=True,
 )
+# What needs training beside evaluation is composed here, in a group of its own: evaluation does not know of it.
+evaluate = typer.Typer(help=evaluation.cli.app.info.help, no_args_is_help=True)
+evaluate.add_typer(evaluation.cli.app)
+evaluate.add_typer(canvas.cli_audit.app)
+
 app.add_typer(prompts.cli.app, name="prompts")
 app.add_typer(arena.cli.app, name="arena")
-app.add_typer(evaluation.cli.app, name="evaluate")
+app.add_typer(evaluate, name="evaluate")
 app.add_typer(training.cli.app, name="train")
 app.command(name="demo")(canvas.demo.cli.demo)
 

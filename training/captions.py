@@ -2,7 +2,8 @@
 
 In: a split folder and its source. Out: captions.jsonl (id, caption, captioner) and skipped.jsonl (id, file, reason).
 Evaluation-only images are captioned too, for they make the evaluation prompts; refused ones are not. An interrupted
-run keeps its finished parts and goes on after them.
+run keeps its finished parts and goes on after them. The captions are read for names: a caption that says "Snoopy"
+teaches a model what one that says "a cartoon dog" does not, and the manifest says how many do.
 """
 
 import shutil
@@ -15,7 +16,8 @@ from typing import Any
 from PIL import Image
 
 from prompts.console import progress
-from prompts.errors import CanvasError
+from prompts.errors import CanvasError, quoted
+from prompts.name_scan import NameTally, known_names
 from prompts.plugins import load_plugin
 from training.batching import batches
 from training.captioners import CAPTIONERS
@@ -85,6 +87,29 @@ def read_skipped(folder: Path) -> set[str]:
     return {row["id"] for _, row in read_rows(folder / SKIPPED)}
 
 
+def names_warning(result: StageResult, *, above: float) -> str | None:
+    """What to say where more than the share `above` of a captions folder's captions name someone; else None."""
+    names = result.manifest.details.get("names")
+    if names is None:  # a folder from before captions were read for names
+        names = _names_in(result.folder)
+    if names["share"] <= above:
+        return None
+    low, high = names["interval"]
+    told = ", ".join(quoted(example["text"]) for example in names["examples"][:3])
+    return (
+        f"Warning: {names['named']:,} of {names['texts']:,} captions name a character, a brand or a public figure, as "
+        f"in {told}: {names['share']:.1%} (95% {low:.1%} to {high:.1%}). A model that learns from them learns whom "
+        "they show; `canvas evaluate leaks` tells more."
+    )
+
+
+def _names_in(folder: Path) -> dict[str, Any]:
+    tally = NameTally(known_names())
+    for _, row in read_rows(folder / CAPTIONS):
+        tally.add(row["caption"], row["id"])
+    return tally.result().to_dict()
+
+
 class _Captioning:
     """How a group of images becomes rows: a caption each, or the reason why it was left out."""
 
@@ -139,10 +164,10 @@ def _caption_into(folder: Path, split: Path, task: _Captioning, images_per_part:
     shutil.rmtree(parts, ignore_errors=True)
     skipped = [row for _, row in read_rows(folder / SKIPPED)]
     broken = sum(row["broken"] for row in skipped)
-    captioned = sum(1 for _ in read_rows(folder / CAPTIONS))
+    names = _names_in(folder)
     return Made(
-        counts={"captions": captioned, "skipped_broken": broken, "skipped_uncaptioned": len(skipped) - broken},
-        details={"captioner": task.captioner.name},
+        counts={"captions": names["texts"], "skipped_broken": broken, "skipped_uncaptioned": len(skipped) - broken},
+        details={"captioner": task.captioner.name, "names": names},
     )
 
 

@@ -55,11 +55,17 @@ def caption(
     skip_uncaptioned: Annotated[
         bool, typer.Option("--skip-uncaptioned", help="Leave out images that get no caption, and count.")
     ] = False,
+    warn_names: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Warn where more than this share of captions name a character, brand or person."
+        ),
+    ] = 0.01,
     as_json: AsJson = False,
 ) -> None:
     """Caption the images of a split, those for evaluation too."""
     from training.captioners.base import CaptionerSettings
-    from training.captions import caption_images
+    from training.captions import caption_images, names_warning
 
     settings = CaptionerSettings(
         model=model,
@@ -80,6 +86,8 @@ def caption(
         skip_uncaptioned=skip_uncaptioned,
     )
     _tell(result, as_json)
+    if warning := names_warning(result, above=warn_names):
+        say(warning)
 
 
 @app.command()

@@ -50,6 +50,9 @@ def test_the_commands_run_one_after_another(
     for name in ("real", "mine"):
         np.savez(tmp_path / f"{name}.npz", np.random.default_rng(0).normal(size=(20, 4)))
 
+    rows = [f"c{one},a c{one},0,name,{model},{one % 2}" for one in range(6) for model in ("mine", "sd2")]
+    (tmp_path / "labels.csv").write_text("\n".join(["character,prompt,seed,kind,model,detected", *rows, ""]))
+
     for command in COMMANDS:
         if command.startswith("people"):
             _open_study(tmp_path)
