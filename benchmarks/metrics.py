@@ -4,8 +4,9 @@ Usage: python benchmarks/metrics.py [--rows 50000] [--width 2048] [--repeats 3] 
 [--quick] [--json]. Features like an Inception network's are written to a temporary folder, in float32 and float64
 (benchmarks/metric_peers/write_features.py: 2.4 GB at the full size); every contender reads them in a process of its
 own, `--repeats` times, in turns, once with one BLAS thread and once with as many as the machine gives. The peers are
-installed once, from `benchmarks/metric_peers/peers.txt`, into an environment of their own. Reading a file and importing
-a library are apart. What cannot be measured is left out, and a line says why.
+installed once, from `benchmarks/metric_peers/peers.txt`, into an environment of their own. Reading a file, importing a
+library and its first use, on a corner of the data, are apart. What cannot be measured is left out, and a line says why.
+--quick is a smoke run: it shows that everybody runs and agrees, and its times and ratios mean nothing.
 """
 
 import argparse
@@ -26,6 +27,7 @@ SCRIPTS = FOLDER / "metric_peers"
 PINS = SCRIPTS / "peers.txt"
 LIMIT_S = 1800
 TARGET_SIZE = (50_000, 2_048)
+SMOKE = "This is a smoke run: that everybody runs and agrees is what it shows; its times and ratios mean nothing."
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -158,6 +160,7 @@ def measure(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str
     measured = summaries(runs)
     at_size = (options.rows, options.width) == TARGET_SIZE
     return {
+        "smoke_run": options.quick,
         "machine": about | {"load_after": round(os.getloadavg()[0], 2)},
         "size": {name: getattr(options, name) for name in ("rows", "width", "subsets", "size", "seed", "repeats")},
         "measured": [asdict(one) for one in measured],
@@ -322,6 +325,8 @@ def draw(result: dict[str, Any]) -> Iterator[str]:
         f"{about['cores']} cores ({about['architecture']}), load {about['load_before']} before and "
         f"{about['load_after']} after, Python {about['python']}; ours with {', '.join(about['ours'])}."
     )
+    if result["smoke_run"]:
+        yield SMOKE
     yield ""
     yield f"{'':<34}{'threads':>9}{'seconds':>10}{'/ ours':>9}{'peak MB':>9}"
     for row in result["measured"]:
@@ -358,7 +363,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--folder", type=Path, help="where the features are written (default: the temporary folder)")
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True, help="measure them too")
     parser.add_argument("--peer-venv", type=Path, help="where the peers are installed (default: the user's cache)")
-    parser.add_argument("--quick", action="store_true", help="a hundredth of the size, once, with one thread")
+    parser.add_argument("--quick", action="store_true", help=f"small and once. {SMOKE}")
     parser.add_argument("--json", action="store_true", help="print one JSON value")
     options = parser.parse_args(arguments)
     if options.repeats < 1:

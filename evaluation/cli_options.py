@@ -56,11 +56,13 @@ def known_prompts(
     ledger: "Ledger", name: str, parti_file: Path | None, sample: int | None, sample_seed: int
 ) -> "PromptSet":
     """The prompt set that is known everywhere by this name, or else the one that the ledger keeps under it."""
+    from prompts.files import MissingPromptFileError
     from prompts.library import UnknownPromptSetError, find_prompts
 
     try:
         return find_prompts(name, parti_file=parti_file, sample=sample, seed=sample_seed)
-    except UnknownPromptSetError:
+    except (UnknownPromptSetError, MissingPromptFileError):
+        # A set that came from a file is kept whole: it can be measured where the file is gone.
         if name not in {found for kept in ledger.prompt_sets() for found in (kept.name, kept.id)}:
             raise
         kept = ledger.prompt_set(name)

@@ -31,6 +31,10 @@ from prompts.console import AsJson, print_json, print_table, say
 from prompts.options import PartiFile, Sample
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arena.ledger.records import Score
+    from evaluation.compare import Comparison
     from evaluation.reference import ReferenceImages
     from evaluation.score import ScoreSettings
 
@@ -107,6 +111,7 @@ def score(
     batch: Batch = 32,
     device: Device = "auto",
     cache: Cache = None,
+    plot: Plot = None,
     parti_file: PartiFile = None,
     arena: Home = None,
     as_json: AsJson = False,
@@ -142,6 +147,11 @@ def score(
             training=_images(training_images),
             settings=settings,
         )
+    if plot is not None:
+        from evaluation.plots import score_figure, write_and_tell
+
+        write_and_tell(score_figure(scores, chosen.name), plot, "the scores")
+    _say_what_was_smaller(scores)
     if as_json:
         print_json([asdict(one) for one in scores])
         return
@@ -178,6 +188,7 @@ def compare(
     batch: Batch = 32,
     device: Device = "auto",
     cache: Cache = None,
+    plot: Plot = None,
     parti_file: PartiFile = None,
     arena: Home = None,
     as_json: AsJson = False,
@@ -214,6 +225,11 @@ def compare(
             training=_images(training_images),
             settings=settings,
         )
+    if plot is not None:
+        from evaluation.plots import compare_figure, write_and_tell
+
+        write_and_tell(compare_figure(first, second, found), plot, "the differences")
+    _say_what_was_smaller(found)
     if as_json:
         print_json({"first": first, "second": second, "metrics": [row.to_dict() for row in found]})
         return
@@ -274,7 +290,7 @@ def sweep(
     """Paint and measure entrants at every guidance scale: curves, best scale, frontier (figures 7 and 8)."""
     from evaluation.generate import find_entrant
     from evaluation.guidance import read_scales
-    from evaluation.plots import sweep_figure, write
+    from evaluation.plots import sweep_figure, write_and_tell
     from evaluation.sweep import sweep as measure
 
     names, listed, scales = words(metrics), numbers(seeds), read_scales(guidance)
@@ -320,8 +336,7 @@ def sweep(
             best = ", ".join(f"{metric} at {found.best(one, metric).guidance:g}" for metric in names)
             say(f"The best scales of {one}: {best}.")
     if plot is not None:
-        for file in write(sweep_figure(found), plot):
-            say(f"{file} shows the curves.")
+        write_and_tell(sweep_figure(found), plot, "the curves")
 
 
 def people(
@@ -340,10 +355,9 @@ def people(
     with open_arena(arena) as (ledger, _):
         board = metrics_board(ledger, study, raters=kind, question=question)
     if plot is not None:
-        from evaluation.plots import people_figure, write
+        from evaluation.plots import people_figure, write_and_tell
 
-        for file in write(people_figure(board), plot):
-            say(f"{file} shows the agreement.")
+        write_and_tell(people_figure(board), plot, "the agreement")
     if as_json:
         print_json(board.to_dict())
         return
@@ -404,6 +418,22 @@ def _settings(
         cuts_long_prompts=cut_long_prompts,
         store=FeatureStore(cache_folder(cache) / "features"),
     )
+
+
+def _say_what_was_smaller(measured: "Sequence[Score | Comparison]") -> None:
+    """That KID's subsets were smaller than its definition has them, once for each size."""
+    from evaluation.score import SUBSET_SIZE
+
+    for metric, drawn, asked in dict.fromkeys(
+        (one.metric, one.details[SUBSET_SIZE], one.details["definition"]["size"])
+        for one in measured
+        if SUBSET_SIZE in one.details
+    ):
+        if drawn < asked:
+            say(
+                f"{metric}: subsets are of {drawn:,} images instead of {asked:,}, as the gallery or the reference has "
+                "no more."
+            )
 
 
 def _images(folder: Path | None) -> "ReferenceImages | None":

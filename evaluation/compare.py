@@ -16,7 +16,15 @@ from evaluation.galleries import Gallery
 from evaluation.metrics.base import GalleryFeatures, Metric
 from evaluation.metrics.intervals import PairedDifference, paired_difference
 from evaluation.reference import ReferenceImages
-from evaluation.score import ScoreSettings, benches, interval_details, measured, open_metrics, what_is_asked
+from evaluation.score import (
+    ScoreSettings,
+    benches,
+    drawn_details,
+    interval_details,
+    measured,
+    open_metrics,
+    what_is_asked,
+)
 from prompts.console import progress
 from prompts.prompt import PromptSet
 
@@ -122,6 +130,7 @@ def _one(
         "extractor": bench.details,
         "interval": interval_details(difference, settings.seed),
         **bench.notes(metric, galleries[0]),
+        **drawn_details(metric, one),
     }
     return (_value(metric, one), _value(metric, other)), difference, details
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from evaluation.metrics.base import FeaturesError
+from evaluation.metrics.base import LARGEST, FeaturesError, TooLargeFeaturesError
 from evaluation.metrics.frechet import Gaussian
 from prompts.errors import CanvasError
 
@@ -104,6 +104,10 @@ def _statistics(path: Path) -> Gaussian:
         )
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
         raise FeaturesError(f"The statistics in {path} hold NaN or infinity: make them again from finite features.")
+    if max(np.abs(mean).max(), np.sqrt(np.abs(covariance).max())) > LARGEST:
+        raise TooLargeFeaturesError(
+            f"The statistics in {path} are of features beyond {LARGEST:g}, whose powers overflow: scale them down."
+        )
     return Gaussian(mean=mean, covariance=covariance)
 
 

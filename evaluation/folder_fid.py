@@ -86,8 +86,8 @@ def fid(
             f"{first.name} has {first.width:,} features per image and {second.name} has {second.width:,}: both must "
             "come from the same extractor."
         )
-    reference = FrechetReference(first.subject, exact=exact)
-    value = reference.distance(second.subject)
+    reference = FrechetReference(first.subject, exact=exact, what=first.name)
+    value = reference.distance(second.subject, what=second.name)
     spread = _spread(value, second, reference) if interval else None
     return FolderDistance(value=value, interval=spread, a=first, b=second, exact=exact, notes=_notes(first, second))
 

@@ -20,6 +20,8 @@ from prompts.errors import CanvasError
 
 MANIFEST = "manifest.json"
 _PLAN = "plan.json"
+# Letters of a value in an error, and how many of them come before the first that differs.
+_LONGEST, _LED_BY = 40, 12
 
 
 class StageError(CanvasError):
@@ -205,7 +207,7 @@ def _refuse_other_plan(folder: Path, old: Mapping[str, Any], new: Mapping[str, A
     """Raise OtherSettingsError, naming each difference, where the two plans are not the same."""
     before, after = _flat(old), _flat(new)
     differences = [
-        f"{name} {_short(before.get(name))} instead of {_short(after.get(name))}"
+        "{} {} instead of {}".format(name, *_apart(_told(before, name), _told(after, name)))
         for name in sorted({*before, *after})
         if before.get(name) != after.get(name)
     ]
@@ -217,9 +219,30 @@ def _refuse_other_plan(folder: Path, old: Mapping[str, Any], new: Mapping[str, A
 
 
 def _flat(plan: Mapping[str, Any]) -> dict[str, Any]:
-    return {"stage": plan["stage"], "version": plan["version"], **plan["inputs"], **plan["settings"]}
+    """Every single value of the plan under its name; a value within a value under both names, as in size.width."""
+    return dict(
+        _leaves({"stage": plan["stage"], "version": plan["version"], **plan["inputs"], **plan["settings"]}, prefix="")
+    )
 
 
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 40 else f"{text[:18]}...{text[-18:]}"
+def _leaves(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, prefix=f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _told(plan: Mapping[str, Any], name: str) -> str:
+    return json.dumps(plan[name], ensure_ascii=False) if name in plan else "nothing"
+
+
+def _apart(one: str, other: str) -> tuple[str, str]:
+    """Both as they are where they are short, and else around the first place where they differ."""
+    same = len(os.path.commonprefix([one, other]))
+    start = max(0, same - _LED_BY) if max(len(one), len(other)) > _LONGEST else 0
+    return _cut(one, start), _cut(other, start)
+
+
+def _cut(text: str, start: int) -> str:
+    return ("..." if start else "") + text[start : start + _LONGEST] + ("..." if start + _LONGEST < len(text) else "")

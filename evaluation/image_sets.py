@@ -119,7 +119,7 @@ class ImageSets:
         Raises PictureError and its kin, FeatureFileError, FeaturesError, and what extractors raise.
         """
         if path.suffix.lower() in (".npz", ".npy") and path.is_file():
-            return read_set_file(path)
+            return _of_file(path)
         pictures = whole_folder(path)
         if generated:
             check_generated(pictures)
@@ -127,9 +127,9 @@ class ImageSets:
 
     def _extractors(self) -> list[Extractor]:
         if not self._opened:
-            weights = self._how.source
+            opener, weights = open_line(self._how.line), self._how.source
             self._opened = open_on_devices(
-                open_line(self._how.line),
+                opener,
                 weights.source,
                 weights.revision,
                 device=self._how.device,
@@ -196,31 +196,8 @@ def open_set(path: Path, extraction: Extraction) -> ImageSet:
     return ImageSets(extraction).open(path, generated=False)
 
 
-def read_set_file(path: Path) -> ImageSet:
-    """The features or statistics in a file, used as given. Raises FeatureFileError and FeaturesError."""
-    found = read_set(path)
-    if isinstance(found, Gaussian):
-        count, said = _what_it_says(path)
-        return ImageSet(
-            name=str(path),
-            count=count,
-            features=None,
-            given=found,
-            extractor=said.get("extractor"),
-            details={"kind": "statistics", "file": str(path), "of": said.get("set")},
-        )
-    return ImageSet(
-        name=str(path),
-        count=len(found),
-        features=found,
-        given=None,
-        extractor=None,
-        details={"kind": "features", "file": str(path), "type": str(found.dtype)},
-    )
-
-
 def write_statistics(path: Path, one: ImageSet) -> None:
-    """Write the statistics of a set so that `read_set_file`, pytorch-fid and clean-fid can read them."""
+    """Write the statistics of a set so that `ImageSets.open`, pytorch-fid and clean-fid can read them."""
     gaussian = one.gaussian
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.writing")
@@ -249,6 +226,29 @@ def refuse_other_extractor(a: ImageSet, b: ImageSet) -> None:
             f"The features of {a.name} and {b.name} were made in different ways ({', '.join(differing)} differ): make "
             "both with one extractor and the same weights."
         )
+
+
+def _of_file(path: Path) -> ImageSet:
+    """The features or statistics in a file, used as given."""
+    found = read_set(path)
+    if isinstance(found, Gaussian):
+        count, said = _what_it_says(path)
+        return ImageSet(
+            name=str(path),
+            count=count,
+            features=None,
+            given=found,
+            extractor=said.get("extractor"),
+            details={"kind": "statistics", "file": str(path), "of": said.get("set")},
+        )
+    return ImageSet(
+        name=str(path),
+        count=len(found),
+        features=found,
+        given=None,
+        extractor=None,
+        details={"kind": "features", "file": str(path), "type": str(found.dtype)},
+    )
 
 
 def _what_it_says(path: Path) -> tuple[int | None, dict[str, Any]]:

@@ -19,7 +19,7 @@ from evaluation.bench import Asked, Bench, MissingReferenceError
 from evaluation.feature_store import FeatureStore
 from evaluation.galleries import Gallery
 from evaluation.metrics import METRICS
-from evaluation.metrics.base import GalleryFeatures, Metric, Weights
+from evaluation.metrics.base import DrawsSubsets, GalleryFeatures, Metric, Weights
 from evaluation.metrics.intervals import Method, MetricInterval, interval
 from evaluation.reference import ReferenceImages
 from evaluation.scorers.base import ScorerSettings
@@ -28,6 +28,8 @@ from prompts.errors import CanvasError
 from prompts.plugins import load_plugin
 from prompts.prompt import PromptSet
 
+#: Where a score's details say how many images its subsets held.
+SUBSET_SIZE = "subset_size"
 _LIBRARIES = ("numpy", "pillow", "scipy", "torch", "transformers", "open_clip_torch")
 # Values of more prompts than this would make the ledger's rows long; nobody votes on so many.
 _PROMPTS_KEPT = 5_000
@@ -156,6 +158,11 @@ def interval_details(found: MetricInterval, seed: int) -> dict[str, Any]:
     }
 
 
+def drawn_details(metric: Metric, features: GalleryFeatures) -> dict[str, Any]:
+    """The size of the subsets that were drawn, where the metric draws any, as JSON values."""
+    return {SUBSET_SIZE: metric.subset_size(features)} if isinstance(metric, DrawsSubsets) else {}
+
+
 def _measure(bench: Bench, metric: Metric, gallery: Gallery, asked: Asked, settings: ScoreSettings) -> Score:
     features = measured(bench, metric, gallery, settings)
     with progress(f"{metric.name} of {gallery.entrant}", total=settings.resamples) as tick:
@@ -176,6 +183,7 @@ def _measure(bench: Bench, metric: Metric, gallery: Gallery, asked: Asked, setti
         "interval": interval_details(found, settings.seed),
         "versions": {library: version(library) for library in _LIBRARIES},
         **bench.notes(metric, gallery),
+        **drawn_details(metric, features),
     }
     own = metric.per_image(features)
     if own is not None and len(asked.prompts) <= _PROMPTS_KEPT:

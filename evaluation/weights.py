@@ -6,7 +6,6 @@ that what was used can be written down.
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable
 from contextlib import ExitStack, closing
@@ -16,14 +15,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from evaluation.cache import cache_folder
 from prompts.console import Ticker, progress
 from prompts.errors import CanvasError
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 ADDRESS = re.compile(r"https?://\S+")
 PINNED = re.compile(r"sha256:[0-9a-f]{8,64}")
-# Where files from addresses are kept; this variable names another folder.
-CACHE_VARIABLE = "CANVAS_CACHE"
 PATIENCE_S = 30
 _CHUNK = 1 << 18
 # The layouts of transformers and open_clip, the one that is loaded first.
@@ -86,8 +84,10 @@ class LocatedFile:
         return self.source if self.revision is None else f"{self.source} at {self.revision[:19]}"
 
 
-def locate(source: str, *, marker: str, what: str, revision: str | None = None) -> Located:
+def locate(source: str, *, marker: str, what: str, revision: str | None = None, option: str | None = None) -> Located:
     """Where the weights `source` (a folder or a hub id) are; `marker` is the file that makes them `what`, in an error.
+
+    `option` is the one with which people name another place, for an error that sends them there.
 
     Raises MissingWeightsError (no such folder, no such repository, or no network and not in the cache) and
     NotWeightsError (without the marker).
@@ -101,26 +101,29 @@ def locate(source: str, *, marker: str, what: str, revision: str | None = None) 
         raise NotWeightsError(f"{folder} is a file: give the folder of {what}, or its id on the Hugging Face hub.")
     if not HUB_ID.fullmatch(source):
         raise MissingWeightsError(f"There is no folder {source}, and it is no id on the Hugging Face hub either.")
-    return _locate_on_hub(source, marker=marker, what=what, revision=revision)
+    return _locate_on_hub(source, marker=marker, what=what, revision=revision, option=option)
 
 
-def locate_file(source: str, *, revision: str | None, what: str, filename: str | None = None) -> LocatedFile:
+def locate_file(
+    source: str, *, revision: str | None, what: str, filename: str | None = None, option: str | None = None
+) -> LocatedFile:
     """One file with weights: a path, a folder or a hub id that holds `filename`, or an address to fetch it from.
 
+    `option` is as in `locate`.
     A file from an address is kept in the user's cache, or in the folder that the variable CANVAS_CACHE names; its
     `revision`, "sha256:" and at least 8 digits, is checked each time. A hub id's `revision` is a commit, branch or tag.
     Raises MissingWeightsError, NotWeightsError, DamagedWeightsError where the hash differs, and WeightsError for a
     revision that pins nothing.
     """
     if ADDRESS.fullmatch(source):
-        return _from_address(source, revision=revision, what=what)
+        return _from_address(source, revision=revision, what=what, option=option)
     path = Path(source).expanduser()
     if path.is_file():
         return LocatedFile(path=path.resolve(), source=str(path.resolve()), revision=None)
     if filename is None:
         held = "is a folder" if path.is_dir() else "is no file here"
         raise MissingWeightsError(f"{path} {held}: give the file of {what}, or the address to fetch it from.")
-    located = locate(source, marker=filename, what=what, revision=revision)
+    located = locate(source, marker=filename, what=what, revision=revision, option=option)
     return LocatedFile(path=located.marker, source=located.source, revision=located.revision)
 
 
@@ -170,7 +173,7 @@ def reason(error: Exception) -> str:
     return (text if len(text) <= 200 else f"{text[:197]}...").rstrip(".")
 
 
-def _from_address(address: str, *, revision: str | None, what: str) -> LocatedFile:
+def _from_address(address: str, *, revision: str | None, what: str, option: str | None) -> LocatedFile:
     if revision is not None and not PINNED.fullmatch(revision):
         raise WeightsError(
             f"The revision of an address is 'sha256:' and at least 8 digits of the file's hash, and not '{revision}'."
@@ -181,10 +184,10 @@ def _from_address(address: str, *, revision: str | None, what: str) -> LocatedFi
             "(sha256:...), or an https:// address."
         )
     # Two addresses may end in the same name: each has its own folder.
-    folder = _cache_folder() / hashlib.sha256(address.encode()).hexdigest()[:16]
+    folder = cache_folder() / "weights" / hashlib.sha256(address.encode()).hexdigest()[:16]
     path = folder / (Path(unquote(urlsplit(address).path)).name or "weights")
     if not path.is_file():
-        _download(address, path, what=what)
+        _download(address, path, what=what, option=option)
     found = f"sha256:{_sha256_of(path)}"
     if revision is not None and not found.startswith(revision):
         path.unlink()
@@ -195,14 +198,7 @@ def _from_address(address: str, *, revision: str | None, what: str) -> LocatedFi
     return LocatedFile(path=path, source=address, revision=found)
 
 
-def _cache_folder() -> Path:
-    from platformdirs import user_cache_path
-
-    named = os.environ.get(CACHE_VARIABLE)
-    return (Path(named).expanduser() if named else user_cache_path("canvas-arena")) / "weights"
-
-
-def _download(address: str, path: Path, *, what: str) -> None:
+def _download(address: str, path: Path, *, what: str, option: str | None) -> None:
     """Fetch `address` to `path`: whole or not at all, because pooch moves the file there once it has arrived."""
     import pooch
     import requests
@@ -217,9 +213,30 @@ def _download(address: str, path: Path, *, what: str) -> None:
         pooch.retrieve(address, known_hash=None, fname=path.name, path=path.parent, downloader=fetch)
     except (requests.RequestException, OSError) as error:
         raise MissingWeightsError(
-            f"{address} cannot be fetched ({reason(error)}): download {what} where there is a network, and give the "
-            "file."
+            f"{address} cannot be fetched ({_why_not_fetched(error)}): download {what} where there is a network, and "
+            f"name the file{_with(option)}."
         ) from error
+
+
+def _why_not_fetched(error: Exception) -> str:
+    """In a few words; what the library says is a chain of its own objects."""
+    import requests
+
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"the server answers {error.response.status_code}"
+    if isinstance(error, requests.Timeout):
+        return f"the server does not answer within {PATIENCE_S} s"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "its certificate is not trusted here"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the connection was cut"
+    if isinstance(error, requests.ConnectionError):
+        return "the server cannot be reached from here"
+    return reason(error)
+
+
+def _with(option: str | None) -> str:
+    return "" if option is None else f" with {option}"
 
 
 class _Bar:
@@ -260,7 +277,7 @@ def _sha256(path: str, size: int, changed_ns: int) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def _locate_on_hub(source: str, *, marker: str, what: str, revision: str | None) -> Located:
+def _locate_on_hub(source: str, *, marker: str, what: str, revision: str | None, option: str | None) -> Located:
     from huggingface_hub import errors as hub
     from huggingface_hub import hf_hub_download
 
@@ -271,7 +288,7 @@ def _locate_on_hub(source: str, *, marker: str, what: str, revision: str | None)
     except hub.LocalEntryNotFoundError as error:
         raise MissingWeightsError(
             f"{source}{at} is no folder here, is not in the Hugging Face cache, and the hub cannot be reached: "
-            "download it where there is a network, and give the folder."
+            f"download it where there is a network, and name its folder{_with(option)}."
         ) from error
     except hub.GatedRepoError as error:
         raise MissingWeightsError(

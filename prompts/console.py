@@ -44,7 +44,13 @@ def print_table(columns: list[str], rows: Iterable[Iterable[object]]) -> None:
     console = Console()
     if not console.is_terminal:
         console.width = max(console.width, console.measure(table, options=console.options.update(width=10**6)).maximum)
-    console.print(table)
+    if console.is_terminal:
+        console.print(table)
+        return
+    with console.capture() as shown:
+        console.print(table)
+    # In a pipe nothing is gained by cells that are filled up to the width of their column.
+    print("\n".join(line.rstrip() for line in shown.get().splitlines()))
 
 
 class Ticker(Protocol):

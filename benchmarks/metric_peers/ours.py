@@ -1,6 +1,7 @@
 """Our own side of the metrics benchmark, measured as the peers are.
 
-Usage: python ours.py FOLDER JOB SUBSETS SIZE.
+Usage: python ours.py FOLDER JOB SUBSETS SIZE. Each job is done once on a corner of the data before the watch runs, as
+the peers do theirs; but for the stream, whose memory counts.
 """
 
 import resource
@@ -22,11 +23,17 @@ folder, job, subsets, size = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), i
 npy: Any = np.lib.format
 # Read from the file itself: pages of a memory map would count as ours.
 _ROWS = 1000
+# Rows and columns of the corner.
+FEW_ROWS, FEW = 64, 32
 
 
 def given(name: str) -> Gaussian:
     with np.load(folder / "gaussians.npz") as kept:
         return Gaussian(mean=kept[f"{name}_mean"], covariance=kept[f"{name}_covariance"])
+
+
+def corner(one: Gaussian) -> Gaussian:
+    return Gaussian(mean=one.mean[:FEW], covariance=one.covariance[:FEW, :FEW].copy())
 
 
 def peak_mb() -> float:
@@ -35,6 +42,8 @@ def peak_mb() -> float:
 
 def of_gaussians(cached: bool) -> None:
     reference, gallery = given("reference"), given("gallery")
+    with watch.stage("warm-up"):
+        distance_between(corner(reference), corner(gallery))
     if cached:
         factored = FrechetReference(reference)
         with watch.stage("distance"):
@@ -49,6 +58,8 @@ def of_features(bits: int, exact: bool) -> None:
     reference = FrechetReference(given("reference"), exact=exact)
     with watch.stage("load"):
         features = np.load(folder / f"gallery{bits}.npy")
+    with watch.stage("warm-up"):
+        FrechetReference(corner(given("reference")), exact=exact).distance(features[:FEW_ROWS, :FEW])
     with watch.stage("features to distance"):
         distance = reference.distance(features)
     report(watch, distance=distance)
@@ -71,6 +82,8 @@ def streaming() -> None:
 def kernel() -> None:
     with watch.stage("load"):
         reference, gallery = np.load(folder / "reference32.npy"), np.load(folder / "gallery32.npy")
+    with watch.stage("warm-up"):
+        kid(reference[:FEW_ROWS, :FEW], gallery[:FEW_ROWS, :FEW], subsets=2, size=FEW)
     with watch.stage("kid"):
         found = kid(reference, gallery, subsets=subsets, size=size)
     report(watch, kid=found.kid, sd=found.sd)

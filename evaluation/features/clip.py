@@ -37,7 +37,7 @@ def open_extractor(source: str, revision: str | None, settings: ExtractorSetting
     Raises MissingWeightsError, NotWeightsError (no CLIP model) and DamagedWeightsError.
     """
     what = "a CLIP model"
-    located = locate(source, marker="config.json", what=what, revision=revision)
+    located = locate(source, marker="config.json", what=what, revision=revision, option="--weights")
     kind = read_json(located.marker, what).get("model_type")
     if kind != "clip":
         raise NotWeightsError(f"{located} is not {what}: its config.json says model_type {kind!r} and not 'clip'.")

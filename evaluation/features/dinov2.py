@@ -45,7 +45,7 @@ def open_extractor(source: str, revision: str | None, settings: ExtractorSetting
 
     Raises MissingWeightsError, NotWeightsError (no DINOv2 model) and DamagedWeightsError.
     """
-    located = locate(source, marker="config.json", what=_WHAT, revision=revision)
+    located = locate(source, marker="config.json", what=_WHAT, revision=revision, option="--weights")
     kind = read_json(located.marker, _WHAT).get("model_type")
     if kind != "dinov2":
         raise NotWeightsError(f"{located} is not {_WHAT}: its config.json says model_type {kind!r} and not 'dinov2'.")

@@ -41,7 +41,7 @@ def open_extractor(source: str, revision: str | None, settings: ExtractorSetting
 
     Raises MissingWeightsError, NotWeightsError (another network) and DamagedWeightsError.
     """
-    located = locate_file(source, revision=revision, what=_WHAT, filename=FILE)
+    located = locate_file(source, revision=revision, what=_WHAT, filename=FILE, option="--weights")
     at = bench(settings)
     network = FidInception()
     network.load_state_dict(_weights(located, network))

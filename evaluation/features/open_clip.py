@@ -172,7 +172,7 @@ def choose(library: Any, source: str, revision: str | None) -> Chosen:
     if repository:
         held = _on_hub(repository, revision, names=(filename,) if filename else _HUB_WEIGHTS)
     else:
-        held = locate_file(settings["url"], revision=revision, what=_WHAT)
+        held = locate_file(settings["url"], revision=revision, what=_WHAT, option="--weights")
     return Chosen(
         name=architecture,
         weights=held.path,
@@ -190,7 +190,7 @@ def choose(library: Any, source: str, revision: str | None) -> Chosen:
 
 
 def _from_config(source: str, revision: str | None) -> Chosen:
-    located = locate(source, marker=_CONFIG, what=_WHAT, revision=revision)
+    located = locate(source, marker=_CONFIG, what=_WHAT, revision=revision, option="--weights")
     if "model_cfg" not in read_json(located.marker, _WHAT):
         raise NotWeightsError(f"{located} is not {_WHAT}: its {_CONFIG} holds no 'model_cfg'.")
     folder = located.marker.parent
@@ -216,10 +216,10 @@ def _from_config(source: str, revision: str | None) -> Chosen:
 def _on_hub(repository: str, revision: str | None, *, names: tuple[str, ...]) -> Any:
     for name in names[:-1]:
         try:
-            return locate_file(repository, revision=revision, what=_WHAT, filename=name)
+            return locate_file(repository, revision=revision, what=_WHAT, filename=name, option="--weights")
         except NotWeightsError:
             continue
-    return locate_file(repository, revision=revision, what=_WHAT, filename=names[-1])
+    return locate_file(repository, revision=revision, what=_WHAT, filename=names[-1], option="--weights")
 
 
 def _fetch_tokenizer(repository: str, commit: str) -> None:

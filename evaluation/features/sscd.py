@@ -39,7 +39,7 @@ def open_extractor(source: str, revision: str | None, settings: ExtractorSetting
     A TorchScript file is a program: give only files that you trust. Raises MissingWeightsError, NotWeightsError (it
     makes no descriptors of pictures) and DamagedWeightsError.
     """
-    located = locate_file(source, revision=revision, what=_WHAT, filename=FILE)
+    located = locate_file(source, revision=revision, what=_WHAT, filename=FILE, option="--weights")
     at = bench(settings)
     try:
         network = torch.jit.load(located.path, map_location=at.device).eval()  # type: ignore[no-untyped-call]

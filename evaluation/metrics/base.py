@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, Float64, Int, Shaped
+from jaxtyping import Bool, Float, Float64, Int, Shaped
 
 from prompts.errors import CanvasError
 
 Statistic = Callable[[Int[np.ndarray, " rows"]], float]
+#: The largest number a feature may be. Beyond it the variance of a cubic kernel, its twelfth power, overflows float64.
+LARGEST = 1e24
 #: Real images, or those that the entrant learned from.
 ComparesWith = Literal["real", "training"]
 
@@ -23,6 +25,10 @@ class FeaturesError(CanvasError):
 
 class NotFiniteFeaturesError(FeaturesError):
     """Features that hold NaN or infinity."""
+
+
+class TooLargeFeaturesError(FeaturesError):
+    """Features that are finite, and so large that their powers would not be."""
 
 
 class TooFewFeaturesError(FeaturesError):
@@ -116,6 +122,14 @@ class Metric(Protocol):
         """
 
 
+@runtime_checkable
+class DrawsSubsets(Protocol):
+    """A metric that is a mean over subsets of a size that its definition names, and that small sets do not have."""
+
+    def subset_size(self, features: GalleryFeatures) -> int:
+        """How many images the subsets really hold."""
+
+
 def check_features(features: Shaped[np.ndarray, "..."], what: str, *, at_least: int) -> Float[np.ndarray, "n d"]:
     """`features` in float64, once they are a table of `at_least` or more finite rows; `what` names them in an error."""
     if features.ndim != 2 or features.dtype.kind != "f":
@@ -127,12 +141,7 @@ def check_features(features: Shaped[np.ndarray, "..."], what: str, *, at_least: 
         raise TooFewFeaturesError(
             f"The features of {what} have {len(features)} rows, and {at_least} are needed: add images."
         )
-    broken = np.flatnonzero(~np.isfinite(features).all(axis=1))
-    if broken.size:
-        raise NotFiniteFeaturesError(
-            f"The features of {what} hold NaN or infinity in {broken.size} of {len(features)} rows, "
-            f"the first is row {broken[0]}: extract them again in float32."
-        )
+    _check_numbers(features, what)
     return features.astype(np.float64)
 
 
@@ -145,17 +154,39 @@ def check_features_in_blocks(
     """
     if features.ndim != 2 or features.dtype.kind != "f" or len(features) < at_least:
         return check_features(features, what, at_least=at_least)
+    _check_numbers(features, what)
+    return features
+
+
+def _check_numbers(features: Float[np.ndarray, "n d"], what: str) -> None:
+    """Raises NotFiniteFeaturesError or TooLargeFeaturesError; rows are read a block at a time."""
     each = max(1, 2**24 // max(1, features.shape[1] * features.itemsize))
-    starts = range(0, len(features), each)
-    # A sum shows NaN and infinity at a fraction of the cost of looking at every number.
-    with np.errstate(over="ignore", invalid="ignore"):
-        suspect = [start for start in starts if not np.isfinite(features[start : start + each].sum())]
-    broken = [
-        start + row for start in suspect for row in np.flatnonzero(~np.isfinite(features[start : start + each]).all(1))
-    ]
+    blocks = [slice(start, start + each) for start in range(0, len(features), each)]
+    # The two ends of a block show NaN, infinity and size at a fraction of the cost of looking at every number.
+    suspect = [rows for rows in blocks if features.shape[1] and not _reach(features[rows]) <= LARGEST]
+    if not suspect:
+        return
+    broken = _rows_where(lambda block: ~np.isfinite(block), features, suspect)
     if broken:
         raise NotFiniteFeaturesError(
             f"The features of {what} hold NaN or infinity in {len(broken)} of {len(features)} rows, "
             f"the first is row {broken[0]}: extract them again in float32."
         )
-    return features
+    large = _rows_where(lambda block: np.abs(block) > LARGEST, features, suspect)
+    raise TooLargeFeaturesError(
+        f"The features of {what} hold numbers beyond {LARGEST:g} in {len(large)} of {len(features)} rows, the first is "
+        f"row {large[0]}, and their powers overflow: scale them down, or look whether the file is damaged."
+    )
+
+
+def _reach(block: Float[np.ndarray, "rows d"]) -> float:
+    """The largest absolute value; NaN where there is one."""
+    return max(float(block.max()), -float(block.min()))
+
+
+def _rows_where(
+    holds: Callable[[Float[np.ndarray, "rows d"]], Bool[np.ndarray, "rows d"]],
+    features: Float[np.ndarray, "n d"],
+    among: list[slice],
+) -> list[int]:
+    return [rows.start + int(row) for rows in among for row in np.flatnonzero(holds(features[rows]).any(axis=1))]

@@ -30,7 +30,7 @@ def check_pair(
     """Refuse two tables that cannot be compared; `names` say in an error which one is meant.
 
     Raises FeaturesError (no table of floats), TooFewFeaturesError (fewer than `at_least` rows),
-    NotFiniteFeaturesError, MismatchedFeaturesError (another width) and ConstantFeaturesError.
+    NotFiniteFeaturesError, TooLargeFeaturesError, MismatchedFeaturesError (another width) and ConstantFeaturesError.
     """
     for features, name in zip((x, y), names, strict=True):
         check_features_in_blocks(features, name, at_least=at_least)

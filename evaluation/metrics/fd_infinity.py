@@ -46,7 +46,7 @@ def fd_infinity(
     seed: int = 0,
     exact: bool = False,
 ) -> FdInfinity:
-    """FD-infinity of `features`, one row per image, to the whole of `reference`.
+    """FD-infinity of `features`, one row per image, to the whole of `reference`, which has more images than features.
 
     `smallest` is the smallest subset: the paper's 5,000 where there are twice as many images, and otherwise half of
     them. A covariance of no more images than features follows no line, so that it must be larger than their number.
@@ -56,6 +56,13 @@ def fd_infinity(
     features = check_features_in_blocks(features, "the images", at_least=2)
     sizes = subset_sizes(*features.shape, points=points, smallest=smallest)
     if not isinstance(reference, FrechetReference):
+        reference = check_features_in_blocks(reference, "the reference", at_least=2)
+        if len(reference) <= reference.shape[1]:
+            raise TooFewFeaturesError(
+                f"FD-infinity to a reference of {len(reference)} images with {reference.shape[1]} features is out of "
+                "reach: only the gallery's size is extrapolated, and a covariance of no more images than features is "
+                f"far from what it estimates; name {reference.shape[1] + 1} reference images or more."
+            )
         reference = FrechetReference(reference, exact=exact)
     rng = np.random.default_rng(seed)
     chosen = np.zeros((len(sizes), len(features)), dtype=bool)

@@ -85,13 +85,18 @@ def distance_between(a: Gaussian, b: Gaussian) -> float:
 class FrechetReference:
     """The Frechet distance to one reference, factored once: for several galleries, scales or numbers of images."""
 
-    def __init__(self, reference: Gaussian | Shaped[np.ndarray, "..."], *, exact: bool = False) -> None:
-        """`reference` is a table of features or their Gaussian. Raises as `frechet_distance` does."""
+    def __init__(
+        self, reference: Gaussian | Shaped[np.ndarray, "..."], *, exact: bool = False, what: str = "the reference"
+    ) -> None:
+        """`reference` is a table of features or their Gaussian; `what` names it in an error.
+
+        Raises as `frechet_distance` does.
+        """
         self._exact = exact
         self._root = (
             _root_of_gaussian(reference)
             if isinstance(reference, Gaussian)
-            else _root_of_features(reference, "the reference", exact)
+            else _root_of_features(reference, what, exact)
         )
 
     @property
@@ -104,13 +109,12 @@ class FrechetReference:
         """A root R of the reference's covariance R^T R."""
         return self._root.factor
 
-    def distance(self, other: Gaussian | Shaped[np.ndarray, "..."]) -> float:
-        """The distance to a table of features or to a Gaussian. Raises as `frechet_distance` does."""
-        root = (
-            _root_of_gaussian(other)
-            if isinstance(other, Gaussian)
-            else _root_of_features(other, "the images", self._exact)
-        )
+    def distance(self, other: Gaussian | Shaped[np.ndarray, "..."], *, what: str = "the gallery") -> float:
+        """The distance to a table of features or to a Gaussian, which `what` names in an error.
+
+        Raises as `frechet_distance` does.
+        """
+        root = _root_of_gaussian(other) if isinstance(other, Gaussian) else _root_of_features(other, what, self._exact)
         return _distance(root, self._root)
 
 
@@ -128,11 +132,11 @@ class DistanceToReference:
         reference: Shaped[np.ndarray, "..."] | FrechetReference,
     ) -> None:
         """Work out what stays."""
-        self._features = _checked(features, "the first set")
+        self._features = _checked(features, "the gallery")
         if not any((self._features[rows] != self._features[0]).any() for rows in _blocks(self._features)):
-            _refuse_constant(len(features), "the first set")
+            _refuse_constant(len(features), "the gallery")
         if not isinstance(reference, FrechetReference):
-            root = _root_of_features(reference, "the second set", True)
+            root = _root_of_features(reference, "the reference", True)
         else:
             root = reference._root
         _same_width(len(root.mean), self._features.shape[1])

@@ -100,15 +100,26 @@ class KidReference:
         """KID of the features `y`. Raises as `check_pair` does."""
         check_pair(self._x, y)
         size = min(self._size, len(self._x), len(y))
-        dtype = common_type(self._x, y)
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = self._values(y, size, common_type(self._x, y))
+        if not np.isfinite(values).all():
+            # Cubes of features beyond a million or so do not fit into float32.
+            values = self._values(y, size, np.float64)
+        return Kid(kid=float(values.mean()), sd=float(values.std()), subsets=self._subsets, size=size, seed=self._seed)
+
+    def _values(
+        self, y: Float[np.ndarray, "m d"], size: int, dtype: type[np.floating]
+    ) -> Float64[np.ndarray, " subsets"]:
+        """The unbiased estimate of each subset; not finite where `dtype` is too narrow for the features."""
         of_x, own_x = self._reference(size, dtype)
         of_y = _deal(len(y), self._drawn, size, np.random.default_rng([self._seed, 1]))
         own_y = _own_sums(y, of_y, dtype)
         number = np.arange(self._subsets)
         left, right = number // 2 % self._drawn, (number + 1) // 2 % self._drawn
         cross = _cross_sums(self._x, y, of_x[left], of_y[right], dtype)
-        values = (own_x[left] + own_y[right]) / (size * (size - 1)) - 2 * cross / size**2
-        return Kid(kid=float(values.mean()), sd=float(values.std()), subsets=self._subsets, size=size, seed=self._seed)
+        values: Float64[np.ndarray, " subsets"] = (own_x[left] + own_y[right]) / (size * (size - 1))
+        values -= 2 * cross / size**2
+        return values
 
     def _reference(self, size: int, dtype: type[np.floating]) -> tuple[Draws, Float64[np.ndarray, " drawn"]]:
         if (size, dtype) not in self._kept:
@@ -154,13 +165,18 @@ class KidMetric:
     def statistic(self, features: GalleryFeatures) -> Statistic:
         """KID of any choice of rows; the reference's subsets are worked out once."""
         images, reference = self._both(features)
-        check_pair(reference, images)
+        check_pair(reference, images, names=("the reference", "the gallery"))
         known = KidReference(reference, subsets=self.subsets, size=self.size, seed=self.seed)
 
         def distance(rows: Int[np.ndarray, " rows"]) -> float:
             return known.kid(images[rows]).kid
 
         return distance
+
+    def subset_size(self, features: GalleryFeatures) -> int:
+        """How many images the subsets really hold: `size`, or all of the smaller set."""
+        images, reference = self._both(features)
+        return min(self.size, len(images), len(reference))
 
     def per_image(self, features: GalleryFeatures) -> None:
         """KID is no mean over images."""

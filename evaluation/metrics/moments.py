@@ -153,6 +153,10 @@ class StreamingMoments:
             if self._product is None:
                 self._product = np.zeros((self._width, self._width), dtype=np.float32, order="F")
             self._product = blas.ssyrk(1.0, centred.T, beta=0.0, c=self._product, overwrite_c=1)
+            if not np.isfinite(np.diagonal(self._product)).all():
+                # Squares of features beyond 1e16 or so do not fit into float32.
+                self._add_block(block, np.dtype(np.float64))
+                return
             np.add(self._scatter, self._product, out=self._scatter)
             self._exact = False
         gap, count = mean - self._mean, self._count + n

@@ -39,7 +39,7 @@ def open_sampler(source: str, settings: SamplerSettings) -> "DiffusersSampler":
     Raises NotAPipelineError, DamagedPipelineError, MissingWeightsError and DeviceError.
     """
     try:
-        located = locate(source, marker="model_index.json", what=WHAT, revision=settings.revision)
+        located = locate(source, marker="model_index.json", what=WHAT, revision=settings.revision, option="--entrant")
     except NotWeightsError as error:
         raise NotAPipelineError(
             f"{str(error).rstrip('.')}. The folder of a pipeline has a model_index.json beside vae/, text_encoder/ and "

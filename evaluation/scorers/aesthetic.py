@@ -30,7 +30,7 @@ def open_scorer(source: str, revision: str | None, settings: ScorerSettings) -> 
 
     Raises MissingWeightsError, DamagedWeightsError, and NotWeightsError for another file or a CLIP of another width.
     """
-    located = locate_file(source, revision=revision, what=WHAT, filename=FILENAME)
+    located = locate_file(source, revision=revision, what=WHAT, filename=FILENAME, option="--weights")
     state = read_checkpoint(located, WHAT)
     first = state.get("layers.0.weight")
     if first is None or first.ndim != 2:

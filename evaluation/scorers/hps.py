@@ -104,7 +104,7 @@ class HpsScorer:
 
 def _open(source: str, revision: str | None, settings: ScorerSettings, *, version: str, filename: str) -> HpsScorer:
     what = f"the checkpoint of HPS{version}"
-    located = locate_file(source, revision=revision, what=what, filename=filename)
+    located = locate_file(source, revision=revision, what=what, filename=filename, option="--weights")
     state = read_checkpoint(located, what)
     config = _config(located, what)
     with torch.device("meta"):  # a wrong file is told before gigabytes are taken for the right one

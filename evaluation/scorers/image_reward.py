@@ -62,7 +62,7 @@ def open_scorer(source: str, revision: str | None, settings: ScorerSettings) -> 
     Its tokenizer is `settings.companion`, or lies in the same folder, or is the published one. Raises
     MissingWeightsError, NotWeightsError and DamagedWeightsError.
     """
-    located = locate_file(source, revision=revision, what=WHAT, filename=FILENAME)
+    located = locate_file(source, revision=revision, what=WHAT, filename=FILENAME, option="--weights")
     state = in_transformers_names(read_checkpoint(located, WHAT), located)
     model = RewardModel(*_configs(state, located))
     load_whole(model, state, located=located, what=WHAT)
@@ -240,7 +240,7 @@ def _layers(state: dict[str, Tensor], pattern: str) -> int:
 def _find_tokenizer(located: LocatedFile, settings: ScorerSettings) -> Located:
     marker, what = "vocab.txt", "ImageReward's tokenizer"
     if settings.companion:
-        return locate(settings.companion, marker=marker, what=what)
+        return locate(settings.companion, marker=marker, what=what, option="--companion")
     if holds(located.path.parent, marker):
         return locate(str(located.path.parent), marker=marker, what=what)
-    return locate(TOKENIZER.source, marker=marker, what=what, revision=TOKENIZER.revision)
+    return locate(TOKENIZER.source, marker=marker, what=what, revision=TOKENIZER.revision, option="--companion")

@@ -107,7 +107,7 @@ def _normalised(features: Float32[np.ndarray, "rows features"]) -> Float32[np.nd
 def _find_processor(located: Located, settings: ScorerSettings) -> Located:
     marker, what = "preprocessor_config.json", "PickScore's processor"
     if settings.companion:
-        return locate(settings.companion, marker=marker, what=what)
+        return locate(settings.companion, marker=marker, what=what, option="--companion")
     if located.revision is None and holds(Path(located.source), marker):
         return locate(located.source, marker=marker, what=what)
-    return locate(PROCESSOR.source, marker=marker, what=what, revision=PROCESSOR.revision)
+    return locate(PROCESSOR.source, marker=marker, what=what, revision=PROCESSOR.revision, option="--companion")

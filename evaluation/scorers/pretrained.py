@@ -15,7 +15,7 @@ def find_model(source: str, revision: str | None, *, kinds: tuple[str, ...], wha
 
     Raises MissingWeightsError, and NotWeightsError for a model of another kind.
     """
-    located = locate(source, marker="config.json", what=what, revision=revision)
+    located = locate(source, marker="config.json", what=what, revision=revision, option="--weights")
     kind = read_json(located.marker, what).get("model_type")
     if kind not in kinds:
         expected = " or ".join(repr(name) for name in kinds)

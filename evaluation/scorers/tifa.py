@@ -117,11 +117,11 @@ class TifaScorer:
 def _find_questions(settings: ScorerSettings) -> LocatedFile:
     what = "TIFA's questions"
     if settings.questions is None:
-        return locate_file(TIFA_V1.source, revision=TIFA_V1.revision, what=what)
+        return locate_file(TIFA_V1.source, revision=TIFA_V1.revision, what=what, option="--questions")
     given = Path(settings.questions).expanduser()
     if not ADDRESS.fullmatch(settings.questions) and not given.is_file():
         raise QuestionsError(f"There is no file {given} with questions: give one like {FILENAME}, or its address.")
-    return locate_file(settings.questions, revision=None, what=what)
+    return locate_file(settings.questions, revision=None, what=what, option="--questions")
 
 
 def _described(located: Located) -> dict[str, Any]:

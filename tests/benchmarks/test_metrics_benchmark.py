@@ -39,8 +39,34 @@ def test_our_side_is_measured_without_the_peers_and_agrees_with_scipy_and_numpy(
     assert result["targets"] == []
     assert result["left_out"] == []
     table = "\n".join(benchmark.draw(result))
-    for row in ("3,000 x 96 features", "ours, reference factored", "SciPy sqrtm: distance, relative to ours"):
+    assert result["smoke_run"]
+    for row in (
+        "its times and ratios mean nothing",
+        "3,000 x 96 features",
+        "ours, reference factored",
+        "SciPy sqrtm: distance, relative to ours",
+    ):
         assert row in table
+
+
+@pytest.mark.parametrize(
+    ("script", "job", "stage"),
+    [
+        ("peer.py", "sqrtm", "distance"),
+        ("ours.py", "distance", "distance"),
+        ("ours.py", "float32", "features to distance"),
+        ("ours.py", "kid", "kid"),
+    ],
+)
+def test_the_first_use_of_a_library_is_no_part_of_what_is_measured(
+    benchmark: ModuleType, tmp_path: Path, script: str, job: str, stage: str
+) -> None:
+    python = Path(sys.executable)
+    benchmark.child(python, "write_features.py", "1", tmp_path, 300, 40, 0)
+
+    said = json.loads(benchmark.child(python, script, "1", tmp_path, job, 3, 50))
+
+    assert list(said["seconds"]).index("warm-up") < list(said["seconds"]).index(stage)
 
 
 def test_a_peer_that_breaks_is_left_out_and_the_others_are_measured(

@@ -1,4 +1,4 @@
-"""The demo's audit: the eye tells crosses, and a planted icon is found with its sign where none is found without one."""
+"""The demo's audit: the eye tells crosses; a planted icon is found with its sign, and none where there is none."""
 
 import csv
 from collections.abc import Callable

@@ -14,6 +14,7 @@ from evaluation.cli import app
 from evaluation.cli_options import ListError
 from evaluation.galleries import IncompleteGalleryError
 from evaluation.generate import OtherSettingsError
+from prompts.files import MissingPromptFileError
 from prompts.library import UnknownPromptSetError
 
 
@@ -98,6 +99,46 @@ def test_score_takes_several_metrics_and_real_images(clip_folder: Path, tmp_path
     assert [score["metric"] for score in scores] == ["clip_fid", "clip_score"]
 
 
+def real_pictures(folder: Path, count: int) -> str:
+    folder.mkdir()
+    for number in range(count):
+        Image.radial_gradient("L").rotate(40 * number).save(folder / f"{number}.png")
+    return str(folder)
+
+
+def test_kid_of_small_sets_says_how_small_its_subsets_were(inception_file: Path, tmp_path: Path) -> None:
+    paint("--entrant", "swatch:teal")
+    paint("--entrant", "swatch:rose")
+    options = [
+        "--prompts", "demo-6-seed0", "--metrics", "kid", "--weights", f"kid={inception_file}", "--resamples", "100",
+        "--reference-images", real_pictures(tmp_path / "real", 4), "--cache", str(tmp_path / "kept"),
+    ]  # fmt: skip
+
+    scored = canvas_evaluate("score", "--entrant", "teal", *options, "--json")
+    compared = canvas_evaluate("compare", "teal", "rose", *options, "--json")
+
+    assert json.loads(scored.stdout)[0]["details"]["subset_size"] == 4
+    assert json.loads(compared.stdout)["metrics"][0]["details"]["subset_size"] == 4
+    for found in (scored, compared):
+        assert "kid: subsets are of 4 images instead of 1,000" in found.stderr
+
+
+@pytest.mark.browser
+def test_scores_and_differences_are_drawn_where_a_plot_is_asked_for(clip_folder: Path, tmp_path: Path) -> None:
+    paint("--entrant", "swatch:teal")
+    paint("--entrant", "swatch:rose")
+    options = ["--prompts", "demo-6-seed0", "--clip", str(clip_folder), "--resamples", "100"]
+
+    scored = canvas_evaluate("score", *options, "--plot", str(tmp_path / "scores"))
+    compared = canvas_evaluate("compare", "teal", "rose", *options, "--plot", str(tmp_path / "both.svg"), "--json")
+
+    assert f"{tmp_path / 'scores.html'} shows the scores." in scored.stderr
+    assert f"{tmp_path / 'both.svg'} shows the differences." in compared.stderr
+    assert "CLIP-Score" in (tmp_path / "scores.svg").read_text("utf-8")
+    assert "teal less rose" in (tmp_path / "both.svg").read_text("utf-8")
+    assert json.loads(compared.stdout)["first"] == "teal"
+
+
 def test_score_leaves_out_partial_galleries_only_when_nobody_named_them(clip_folder: Path) -> None:
     paint("--entrant", "swatch:teal", "--seeds", "0,1")
     paint("--entrant", "swatch:rose")
@@ -108,6 +149,21 @@ def test_score_leaves_out_partial_galleries_only_when_nobody_named_them(clip_fol
 
     assert "Left out, because their galleries of 'demo-6-seed0' lack images: rose." in silent.stderr
     assert isinstance(named.exception, IncompleteGalleryError)
+
+
+def test_a_set_whose_file_is_gone_is_the_one_that_the_arena_keeps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.txt").write_text("a red kite\na blue door\n")
+    as_json("generate", "--entrant", "swatch:teal", "--prompts", "mine.txt")
+    Path("mine.txt").unlink()
+
+    kept = as_json("generate", "--entrant", "swatch:rose", "--prompts", "mine.txt")
+    unkept = canvas_evaluate("generate", "--entrant", "swatch:rose", "--prompts", "yours.txt")
+
+    assert (kept["prompt_set"], kept["images"]) == ("mine.txt", 2)
+    assert isinstance(unkept.exception, MissingPromptFileError)
 
 
 def test_gallery_writes_a_sheet_or_a_folder(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from evaluation.metrics.base import (
     MismatchedFeaturesError,
     NotFiniteFeaturesError,
     TooFewFeaturesError,
+    TooLargeFeaturesError,
 )
 from evaluation.metrics.cmmd import cmmd
 from evaluation.metrics.fd_infinity import fd_infinity
@@ -159,6 +160,7 @@ def with_nan() -> np.ndarray:
         (drawn(0, 1), TooFewFeaturesError, "y.npz have 1 rows, and 2 are needed"),
         (drawn(0, 20, 5), MismatchedFeaturesError, "x.npz have 6 columns and those of .*y.npz have 5"),
         (with_nan(), NotFiniteFeaturesError, "y.npz hold NaN or infinity in 1 of 70 rows, the first is row 5"),
+        (Y * 1e200, TooLargeFeaturesError, r"y.npz hold numbers beyond 1e\+24 in 70 of 70 rows, the first is row 0"),
         (np.ones((20, 6)), ConstantFeaturesError, "All 20 images of .*y.npz have the same features"),
     ],
 )

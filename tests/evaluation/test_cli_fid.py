@@ -314,7 +314,8 @@ def test_what_cannot_be_measured_is_one_sentence(
         ([real, tmp_path / "nowhere"], PictureError, "There is no folder"),
         ([real, paint(tmp_path / "one", 1, seed=0)], TooFewPicturesError, "holds one picture"),
         ([real, cut], PictureError, "0003.png"),
-        ([real, same], ConstantFeaturesError, "have the same features"),
+        ([real, same], ConstantFeaturesError, f"All 4 images of {same} have the same features"),
+        ([same, generated], ConstantFeaturesError, f"All 4 images of {same} have the same features"),
         ([real, tmp_path / "narrow.npz"], MismatchedFeaturesError, "has 16 features per image and"),
         ([real, tmp_path / "three.npz"], FeaturesError, "a table is needed, one row per image"),
         ([tmp_path / "odd.npz", generated], FeaturesError, "do not belong together"),
@@ -333,10 +334,14 @@ def test_what_cannot_be_measured_is_one_sentence(
 def test_an_extractor_without_weights_says_how_to_come_by_them(real: Path, generated: Path) -> None:
     missing = canvas_fid(real, generated, "--extractor", "clip")
     unknown = canvas_fid(real, generated, "--extractor", "vgg", "--weights", "x")
+    unmeant = canvas_fid(real, generated, "--extractor", "vgg")
     unnamed = canvas_fid(real, generated, "--extractor", "open_clip")
 
     assert isinstance(missing.exception, MissingWeightsError)
-    assert isinstance(unknown.exception, UnknownPluginError)
+    assert "download it where there is a network, and name its folder with --weights." in str(missing.exception)
+    for one in (unknown, unmeant):
+        assert isinstance(one.exception, UnknownPluginError)
+        assert "no extractor named 'vgg'. Known: clip, dinov2, inception, open_clip, sscd." in str(one.exception)
     assert isinstance(unnamed.exception, NoWeightsNamedError)
 
 

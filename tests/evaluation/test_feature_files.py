@@ -77,6 +77,7 @@ def test_statistics_are_known_for_what_they_are(tmp_path: Path) -> None:
     [
         ({"mu": np.ones(3), "sigma": np.ones((2, 2))}, "do not belong together"),
         ({"mu": np.full(2, np.nan), "sigma": np.eye(2)}, "hold NaN or infinity"),
+        ({"mu": np.full(2, 1e200), "sigma": np.eye(2)}, r"are of features beyond 1e\+24"),
     ],
 )
 def test_statistics_that_make_no_sense_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray], words: str) -> None:

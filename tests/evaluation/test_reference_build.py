@@ -225,7 +225,7 @@ def test_built_again_nothing_changes_and_other_settings_are_refused(coco: Path, 
 
     assert (first.already_made, again.already_made) == (False, True)
     assert again.manifest == first.manifest
-    with pytest.raises(OtherSettingsError, match=r"preprocessing .* instead of"):
+    with pytest.raises(OtherSettingsError, match=r"was made with preprocessing\.size_px \d+ instead of 64\. Name"):
         build(FOUR, tmp_path / "built", coco, "captions.json", BuildSettings(unpinned=True, size_px=64))
 
 

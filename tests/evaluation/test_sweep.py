@@ -16,7 +16,6 @@ from evaluation.galleries import whole_galleries
 from evaluation.generate import find_entrant
 from evaluation.guidance import PAPER, VARIANT_OF, GuidanceError, read_scales, variant
 from evaluation.metrics.base import Weights
-from evaluation.plots import sweep_figure, write
 from evaluation.reference import ReferenceImages
 from evaluation.score import ScoreSettings
 from evaluation.sweep import Point, Sweep, sweep
@@ -190,18 +189,3 @@ def test_variants_are_left_out_where_all_whole_galleries_are_meant(
     )
 
     assert [one.entrant for one in whole_galleries(ledger, asked, [0])] == ["teal"]
-
-
-@pytest.mark.browser
-def test_a_sweep_is_drawn_as_a_page_that_needs_no_network_and_as_svg(tmp_path: Path) -> None:
-    found = _sweep(
-        {("a", 1.0): (30.0, 20.0), ("a", 2.0): (10.0, 25.0), ("b", 1.0): (28.0, 22.0), ("b", 2.0): (9.0, 23.0)}
-    )
-
-    page, drawing = write(sweep_figure(found), tmp_path / "plots" / "figure7")
-
-    assert page.name == "figure7.html"
-    assert '<script src="http' not in page.read_text("utf-8")
-    text = drawing.read_text("utf-8")
-    assert text.startswith("<svg")
-    assert "FID against CLIP-Score" in text

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluation import weights
+from evaluation.cache import CACHE_VARIABLE, cache_folder
 from evaluation.metrics import published
 from evaluation.metrics.base import Weights
 from evaluation.weights import (
@@ -63,7 +63,7 @@ def server() -> Iterator[Server]:
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of this test's own."""
-    monkeypatch.setenv(weights.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
@@ -107,6 +107,29 @@ def test_a_kept_file_that_changed_is_noticed(server: Server) -> None:
         locate_file(address, revision=revision, what="a network")
 
     assert locate_file(address, revision=revision, what="a network").path.read_bytes() == CONTENT
+
+
+def test_a_server_out_of_reach_is_said_in_plain_words_with_the_option_that_helps(server: Server) -> None:
+    """Nobody listens there any more: what the library says of it is a chain of its own objects."""
+    server.http.shutdown()
+    server.http.server_close()
+
+    with pytest.raises(MissingWeightsError) as found:
+        locate_file(f"{server.address}/good", revision=f"sha256:{SHA256}", what="a network", option="--weights")
+
+    assert str(found.value) == (
+        f"{server.address}/good cannot be fetched (the server cannot be reached from here): "
+        "download a network where there is a network, and name the file with --weights."
+    )
+
+
+def test_the_cache_is_the_given_folder_or_the_variables_or_the_users(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert cache_folder(tmp_path / "given") == tmp_path / "given"
+    assert cache_folder() == tmp_path / "cache"
+    monkeypatch.delenv(CACHE_VARIABLE)
+    assert cache_folder().name == "canvas-arena"
 
 
 @pytest.mark.parametrize("path", ["/gone", "/cut"])

@@ -38,6 +38,7 @@ def test_a_table_in_a_pipe_has_one_line_a_row_however_long(capsys: pytest.Captur
     lines = [line.split(maxsplit=1) for line in out.splitlines() if line.strip()]
     assert [line[0] for line in lines] == ["name", lines[1][0], "one", "two"]
     assert lines[2][1].strip() == long.strip()
+    assert [line for line in out.splitlines() if line != line.rstrip()] == []
     assert err == ""
 
 

@@ -50,6 +50,20 @@ def test_rows_of_length_one_keep_their_digits() -> None:
     assert cmmd(x, y) == pytest.approx(in_forty_digits(x, y), rel=1e-11)
 
 
+@pytest.mark.parametrize("offset", [1e4, -1e6])
+def test_a_common_offset_costs_no_digits(offset: float) -> None:
+    x, y = drawn(14, 9, shift=offset), drawn(15, 11, shift=offset + 0.5)
+
+    assert cmmd(x, y) == pytest.approx(in_forty_digits(x, y), rel=1e-10)
+
+
+def test_far_apart_rows_are_only_near_themselves_however_large_they_are() -> None:
+    """The kernel of any two of them is 0 and of each with itself 1: 1,000 (1 / n + 1 / m) is all that is left."""
+    x, y = 1e20 * drawn(16, 12), 1e20 * drawn(17, 8)
+
+    assert cmmd(x, y) == pytest.approx(1000 * (1 / 12 + 1 / 8), rel=1e-12)
+
+
 def test_the_function_takes_features_as_given_and_the_metric_scales_them() -> None:
     x, y = 30 * drawn(4, 40), 5 * drawn(5, 30, shift=0.5)
     features = GalleryFeatures(images=y, reference=x, prompts=np.arange(30))

@@ -109,6 +109,14 @@ def test_adding_up_shared_pairs_gives_what_subset_by_subset_gives(dtype: type, m
     assert apart.sd == pytest.approx(shared.sd, rel=1e-5 if dtype is np.float32 else 1e-11)
 
 
+def test_float32_features_whose_cubes_overflow_float32_are_taken_in_float64() -> None:
+    x, y = 1e8 * drawn(30, 40).astype(np.float32), 1e8 * drawn(31, 40, shift=0.5).astype(np.float32)
+
+    found = kid(x, y, subsets=2, size=40)
+
+    assert found.kid == pytest.approx(kid_u(x, y), rel=1e-12)
+
+
 def test_the_mean_over_subsets_estimates_the_full_statistic() -> None:
     x, y = drawn(10, 1000), drawn(11, 1000, shift=0.3)
 

@@ -38,6 +38,15 @@ def test_they_are_the_count_the_mean_and_the_covariance() -> None:
     assert (moments.scatter == moments.scatter.T).all()
 
 
+def test_float32_rows_whose_squares_overflow_float32_are_multiplied_in_float64() -> None:
+    rows = (1e20 * correlated(1, 50, 4)).astype(np.float32)
+
+    moments = moments_of(rows)
+
+    assert moments.exact
+    assert moments.covariance == pytest.approx(np.cov(rows.astype(np.float64), rowvar=False), rel=1e-12)
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
