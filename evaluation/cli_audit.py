@@ -59,6 +59,7 @@ def analyse(
     from evaluation.audit.analysis import analyse as measure
     from evaluation.audit.differences import AuditSettings
     from evaluation.audit.labels import LabelsError, read_labels
+    from prompts.probes import CONTROLS
 
     settings = AuditSettings(delta=delta, consistency_margin=consistency_margin, resamples=resamples, seed=seed)
     table = read_labels(labels)
@@ -66,6 +67,9 @@ def analyse(
     unknown = [kind for kind in kinds if kind not in table.kinds]
     if unknown:
         raise LabelsError(f"{labels} has no kind '{unknown[0]}'. Kinds: {', '.join(table.kinds)}.")
+    counted = [kind for kind in CONTROLS if kind in table.kinds and kind not in kinds]
+    if counted:
+        say(f"'all' counts the controls {', '.join(counted)} too: leave them out with --controls {','.join(counted)}.")
     audit = measure(table, reference, controls=kinds, settings=settings)
     if as_json:
         print_json(audit.to_dict())
@@ -149,8 +153,9 @@ def in_words(found: "KindResult") -> str:
     """A verdict as people read it."""
     return {
         "less": "copies less",
-        "less_but_inconsistent": "shows less, but not what was asked either",
+        "less_but_inconsistent": "shows less, but is not shown to draw what was asked",
         "more": "copies more",
         "no_more": f"copies no more, within {100 * found.delta:g} points",
+        "no_more_but_inconsistent": "shows no more, but is not shown to draw what was asked",
         "inconclusive": "undecided",
     }[found.verdict.value]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from prompts.console import AsJson, print_json, print_table, say
+from prompts.console import AsJson, print_json, print_table, progress, say
 from prompts.errors import CanvasError, quoted
 
 if TYPE_CHECKING:
@@ -105,23 +105,28 @@ def _kid(x: "Features", y: "Features", *, subsets: int, size: int, seed: int) ->
 
 def _kid_full(x: "Features", y: "Features") -> dict[str, Any]:
     from evaluation.metrics.kid import kid_sums
+    from evaluation.metrics.pair_sums import pair_tiles
 
-    sums = kid_sums(x, y)
+    with progress("KID of all pairs", total=pair_tiles(len(x), len(y))) as tick:
+        sums = kid_sums(x, y, on_tile=tick)
     return {"kid_u": sums.unbiased(), "kid_v": sums.biased()}
 
 
 def _cmmd(x: "Features", y: "Features") -> dict[str, Any]:
     from evaluation.metrics.cmmd import cmmd
+    from evaluation.metrics.pair_sums import pair_tiles
 
-    return {"cmmd": cmmd(x, y)}
+    with progress("CMMD", total=pair_tiles(len(x), len(y))) as tick:
+        return {"cmmd": cmmd(x, y, on_tile=tick)}
 
 
 def _prdc(x: "Features", y: "Features", *, k: int) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from evaluation.metrics.prdc import prdc
+    from evaluation.metrics.prdc import prdc, prdc_tiles
 
-    return asdict(prdc(x, y, k=k))
+    with progress("Precision, recall, density, coverage", total=prdc_tiles(len(x), len(y))) as tick:
+        return asdict(prdc(x, y, k=k, on_tile=tick))
 
 
 def _fd_infinity(x: "Features", y: "Features", *, seed: int, exact: bool) -> dict[str, Any]:

@@ -239,7 +239,8 @@ def _told(plan: Mapping[str, Any], name: str) -> str:
 
 def _apart(one: str, other: str) -> tuple[str, str]:
     """Both as they are where they are short, and else around the first place where they differ."""
-    same = len(os.path.commonprefix([one, other]))
+    shared = min(len(one), len(other))
+    same = next((at for at in range(shared) if one[at] != other[at]), shared)
     start = max(0, same - _LED_BY) if max(len(one), len(other)) > _LONGEST else 0
     return _cut(one, start), _cut(other, start)
 

@@ -97,15 +97,15 @@ def by_torchmetrics(bits: int) -> None:
         def forward(self, table: Any) -> Any:
             return table
 
-    metric = fid.FrechetInceptionDistance(feature=AsGiven(features("reference", bits).shape[1]))
+    reference, gallery = (torch.from_numpy(features(name, bits)) for name in ("reference", "gallery"))
+    metric = fid.FrechetInceptionDistance(feature=AsGiven(reference.shape[1]))
     with watch.stage("warm-up"):
         small = fid.FrechetInceptionDistance(feature=AsGiven(FEW))
-        for name, real in (("reference", True), ("gallery", False)):
-            small.update(torch.from_numpy(features(name, bits)[:FEW_ROWS, :FEW]), real=real)
+        small.update(reference[:FEW_ROWS, :FEW], real=True)
+        small.update(gallery[:FEW_ROWS, :FEW], real=False)
         small.compute()
-    for block in torch.from_numpy(features("reference", bits)).split(1000):
+    for block in reference.split(1000):
         metric.update(block, real=True)
-    gallery = torch.from_numpy(features("gallery", bits))
     with watch.stage("features to distance"):
         for block in gallery.split(1000):
             metric.update(block, real=False)

@@ -184,13 +184,20 @@ def calibrate(
     """
     _, code = np.unique(np.array(characters), return_inverse=True)
     roc = roc_curve(scores, human)
+    area = area_under(scores, human, code)
+    if area.value <= 0.5:
+        raise CalibrationError(
+            f"The judge {judge} ranks images no better than a coin would: of an image that shows its target and one "
+            f"that does not, the first scores higher in {area.value:.0%}. Take another judge, or look whether the "
+            "answers are those of these images."
+        )
     return Calibration(
         judge=judge,
         judge_hash=str(details["judge_hash"]),
         judge_details=dict(details),
         point=_drawn(roc, max_false_alarms),
         held_out=_held_out(scores, human, code, max_false_alarms),
-        area=area_under(scores, human, code),
+        area=area,
         roc=np.stack([roc.thresholds, roc.hits, roc.false_alarms], axis=1)[1:].tolist(),
         positives=int(human.sum()),
         negatives=int((~human).sum()),

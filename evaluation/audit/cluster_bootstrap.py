@@ -1,9 +1,11 @@
 """The cluster bootstrap: characters are drawn, within each its prompts, within each prompt its seeds.
 
 What comes out is how much the mean difference would move with other characters, other prompts for them and other
-seeds. Pure; `rng` comes in.
-Source: Davison & Hinkley (1997), "Bootstrap Methods and their Application", section 3.8; Field & Welsh (2007),
-doi:10.1111/j.1467-9868.2007.00593.x.
+seeds. The characters' own means already differ by their prompts' and seeds' chance, so that redrawing these as well
+would count it twice: the means are drawn towards their mean first, by as much as the redrawing then adds.
+Pure; `rng` comes in.
+Source: Davison & Hinkley (1997), "Bootstrap Methods and their Application", section 3.8, with its shrinkage; Field &
+Welsh (2007), doi:10.1111/j.1467-9868.2007.00593.x.
 """
 
 import numpy as np
@@ -27,11 +29,24 @@ def bootstrap_means(
         for one in np.unique(character)
     ]
     table = np.stack(pools)  # characters x resamples
+    own = np.array([differences[character == one].mean() for one in np.unique(character)])
+    table += (_towards_the_mean(own, table.var(axis=1).mean()) - own)[:, None]
     drawn = rng.integers(len(pools), size=(resamples, len(pools)))
     # A character that is drawn twice comes with two different redraws of its prompts.
     version = rng.integers(resamples, size=(resamples, len(pools)))
     found: Float64[np.ndarray, " resamples"] = table[drawn, version].mean(axis=1)
     return found
+
+
+def _towards_the_mean(means: Float64[np.ndarray, " characters"], within: float) -> Float64[np.ndarray, " characters"]:
+    """`means` with `within` less variance between them (C - 1 in it), or all at their mean where they have less."""
+    if len(means) < 2:
+        return means
+    between = float(means.var(ddof=1))
+    # Drawing from C means gives their variance over C, which is (C - 1) / C of what an interval is about.
+    kept = max(0.0, between - within) / between * len(means) / (len(means) - 1) if between > 0 else 0.0
+    drawn: Float64[np.ndarray, " characters"] = means.mean() + np.sqrt(kept) * (means - means.mean())
+    return drawn
 
 
 def _redrawn(

@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int, Int8
-from scipy import special
+from scipy import special, stats
 
 from evaluation.audit.labels import UNKNOWN
 from prompts.errors import CanvasError
 
 ALPHA = 0.05
+#: Labels drawn at random come out more unevenly than this once in a thousand audits.
+LOPSIDED = 0.001
 
 
 class LabelPlanError(CanvasError):
@@ -51,20 +53,31 @@ class Corrected:
 
 
 def prediction_powered(
-    judge: Int8[np.ndarray, " images"], human: Int8[np.ndarray, " images"], character: Int[np.ndarray, " images"]
+    judge: Int8[np.ndarray, " images"],
+    human: Int8[np.ndarray, " images"],
+    character: Int[np.ndarray, " images"],
+    strata: Int[np.ndarray, " images"] | None = None,
 ) -> Corrected:
     """The rate of `human` over all images, of which some have a human label and all have a judge's call.
 
     Images of one character are alike, so the variance counts characters: residuals are summed within each. With two
-    characters or more; its t has one degree of freedom less than there are.
+    characters or more; its t has one degree of freedom less than there are. `strata` number what labels were drawn
+    within, as kinds of prompts: see `weighed`.
     """
     images, labelled = len(judge), int((human != UNKNOWN).sum())
     clusters = len(np.unique(character))
     if labelled < 2 or clusters < 2:
-        reason = f"{labelled} labels of {clusters} characters are too few: two of each are needed."
+        reason = (
+            f"{_counted(labelled, 'label')} of {_counted(clusters, 'character')} are too few: two of each are needed."
+        )
         return Corrected(rate=None, se=None, low=None, high=None, labelled=labelled, images=images, reason=reason)
-    seen = human != UNKNOWN
-    rate, residuals = _powered(judge.astype(np.float64), human.astype(np.float64), seen)
+    if strata is not None and (empty := unlabelled(human, strata)).any():
+        reason = (
+            f"{int(empty.sum())} of {len(empty)} kinds of images have fewer than two labels: what people would say of "
+            "them is not known. Label images of all kinds, drawn at random."
+        )
+        return Corrected(rate=None, se=None, low=None, high=None, labelled=labelled, images=images, reason=reason)
+    rate, residuals = weighed(judge.astype(np.float64), human.astype(np.float64), human != UNKNOWN, strata)
     se = _clustered(residuals, character)
     reach = float(special.stdtrit(clusters - 1, 1 - ALPHA / 2)) * se
     return Corrected(
@@ -77,10 +90,44 @@ def prediction_powered(
     )
 
 
+def unlabelled(human: Int8[np.ndarray, " images"], strata: Int[np.ndarray, " images"]) -> Bool[np.ndarray, " strata"]:
+    """Which strata have fewer than two labels."""
+    _, place = np.unique(strata, return_inverse=True)
+    few: Bool[np.ndarray, " strata"] = np.bincount(place[human != UNKNOWN], minlength=place.max() + 1) < 2
+    return few
+
+
+def weighed(
+    judge: Float64[np.ndarray, " images"],
+    human: Float64[np.ndarray, " images"],
+    seen: Bool[np.ndarray, " images"],
+    strata: Int[np.ndarray, " images"] | None,
+) -> tuple[float, Float64[np.ndarray, " images"]]:
+    """The estimate, and each image's share in its error, which sum to 0.
+
+    Where the strata were labelled in shares that chance does not explain (chi-squared, p below LOPSIDED), each is
+    corrected by its own labels and counts by its number of images; otherwise labels of all of them count together.
+    """
+    if strata is None:
+        return _powered(judge, human, seen)
+    _, place, sizes = np.unique(strata, return_inverse=True, return_counts=True)
+    counts = np.stack([np.bincount(place[seen], minlength=len(sizes)), np.bincount(place[~seen], minlength=len(sizes))])
+    if len(sizes) < 2 or not counts[1].any() or stats.chi2_contingency(counts).pvalue >= LOPSIDED:
+        return _powered(judge, human, seen)
+    rate, residuals = 0.0, np.zeros(len(judge))
+    for number, size in enumerate(sizes):
+        rows = place == number
+        own, share = _powered(judge[rows], human[rows], seen[rows])
+        rate += size / len(judge) * own
+        residuals[rows] = size / len(judge) * share
+    return rate, residuals
+
+
 def powered_difference(
     judge: tuple[Int8[np.ndarray, " images"], Int8[np.ndarray, " images"]],
     human: tuple[Int8[np.ndarray, " images"], Int8[np.ndarray, " images"]],
     character: Int[np.ndarray, " images"],
+    strata: Int[np.ndarray, " images"] | None = None,
 ) -> Corrected:
     """The corrected rate of the first model less that of the second, image by image on the same items.
 
@@ -92,8 +139,11 @@ def powered_difference(
     if min(labels) < 2 or clusters < 2:
         reason = f"{labels[0]} and {labels[1]} labels of {clusters} characters are too few: two of each are needed."
         return Corrected(rate=None, se=None, low=None, high=None, labelled=sum(labels), images=images, reason=reason)
+    if strata is not None and any(unlabelled(said, strata).any() for said in human):
+        reason = "Some kinds of images have fewer than two labels. Label images of all kinds, drawn at random."
+        return Corrected(rate=None, se=None, low=None, high=None, labelled=sum(labels), images=images, reason=reason)
     parts = [
-        _powered(calls.astype(np.float64), said.astype(np.float64), said != UNKNOWN)
+        weighed(calls.astype(np.float64), said.astype(np.float64), said != UNKNOWN, strata)
         for calls, said in zip(judge, human, strict=True)
     ]
     rate = parts[0][0] - parts[1][0]
@@ -114,7 +164,7 @@ def rogan_gladen(
 ) -> Corrected:
     """The judge's rate over all images, turned around: (rate + specificity - 1) / (sensitivity + specificity - 1).
 
-    The interval is by the delta method, all images being independent; `prediction_powered` knows characters.
+    The interval is by the delta method over characters: each image's share in the three rates is summed within its own.
     """
     seen = human != UNKNOWN
     images, labelled = len(judge), int(seen.sum())
@@ -130,13 +180,15 @@ def rogan_gladen(
         return Corrected(rate=None, se=None, low=None, high=None, labelled=labelled, images=images, reason=reason)
     called = float(judge.mean())
     rate = (called - false_alarms) / scale
-    variance = (
-        called * (1 - called) / images
-        + rate**2 * sensitivity * (1 - sensitivity) / positives
-        + (1 - rate) ** 2 * false_alarms * (1 - false_alarms) / negatives
-    ) / scale**2
-    se = sqrt(variance)
-    reach = float(special.ndtri(1 - ALPHA / 2)) * se
+    residuals = (judge - called) / images
+    residuals = residuals - np.where(human == 1, rate * (judge - sensitivity) / positives, 0.0)
+    residuals = residuals - np.where(human == 0, (1 - rate) * (judge - false_alarms) / negatives, 0.0)
+    clusters = len(np.unique(character))
+    if clusters < 2:
+        reason = "Images of one character tell nothing of others."
+        return Corrected(rate=None, se=None, low=None, high=None, labelled=labelled, images=images, reason=reason)
+    se = _clustered(residuals / scale, character)
+    reach = float(special.stdtrit(clusters - 1, 1 - ALPHA / 2)) * se
     return Corrected(
         rate=float(np.clip(rate, 0, 1)),
         se=se,
@@ -190,6 +242,10 @@ def _powered(
         return float(human.mean()), residuals
     residuals[rest] = (judge[rest] - judge[rest].mean()) / int(rest.sum())
     return float(judge[rest].mean() + rectified.mean()), residuals
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def _clustered(residuals: Float64[np.ndarray, " images"], character: Int[np.ndarray, " images"]) -> float:

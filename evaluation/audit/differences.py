@@ -38,6 +38,7 @@ class Verdict(StrEnum):
     LESS_BUT_INCONSISTENT = "less_but_inconsistent"
     MORE = "more"
     NO_MORE = "no_more"
+    NO_MORE_BUT_INCONSISTENT = "no_more_but_inconsistent"
     INCONCLUSIVE = "inconclusive"
 
 
@@ -64,7 +65,7 @@ class KindResult:
     """One model beside the reference on one kind of prompts, or on all.
 
     `interval` is by t over characters, `bootstrap` by redrawing characters, prompts and seeds; `rate_interval` and
-    `reference_interval` are the rates' own. `p_holm` is filled in over a model's kinds.
+    `reference_interval` are the rates' own. `p_holm` and `p_no_more_holm` are filled in over a model's kinds.
     """
 
     rate: float
@@ -78,6 +79,7 @@ class KindResult:
     test: SignFlip
     p_holm: float
     p_no_more: float
+    p_no_more_holm: float
     mcnemar_p: float
     model_only: int
     reference_only: int
@@ -88,13 +90,15 @@ class KindResult:
 
     @property
     def verdict(self) -> Verdict:
-        """At 5 %, corrected over kinds; "less" only where the model still draws what was asked."""
+        """At 5 %, corrected over kinds; "less" and "no more" only where the model is shown to draw what was asked."""
+        lost = self.consistency is not None and not self.consistency.kept
         if self.p_holm < ALPHA and self.difference < 0:
-            lost = self.consistency is not None and not self.consistency.kept
             return Verdict.LESS_BUT_INCONSISTENT if lost else Verdict.LESS
         if self.p_holm < ALPHA and self.difference > 0:
             return Verdict.MORE
-        return Verdict.NO_MORE if self.p_no_more < ALPHA else Verdict.INCONCLUSIVE
+        if self.p_no_more_holm < ALPHA:
+            return Verdict.NO_MORE_BUT_INCONSISTENT if lost else Verdict.NO_MORE
+        return Verdict.INCONCLUSIVE
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON; intervals are [low, high]."""
@@ -111,6 +115,7 @@ class KindResult:
             "exact": self.test.exact,
             "p_holm": self.p_holm,
             "p_no_more": self.p_no_more,
+            "p_no_more_holm": self.p_no_more_holm,
             "delta": self.delta,
             "mcnemar_p": self.mcnemar_p,
             "model_only": self.model_only,
@@ -140,7 +145,8 @@ def compare_on(labels: Labels, pairs: Pairs, kept: Bool[np.ndarray, " items"], s
     rng = np.random.default_rng(settings.seed)
     difference, se = mean_and_error(differences)
     df = len(differences) - 1
-    reach = float(special.stdtrit(df, 1 - ALPHA / 2)) * se
+    reach = reach_of(se, len(differences))
+    p_no_more = _p_below(difference, se, df, settings.delta)
     test = sign_flip_test(differences, rng=rng, draws=settings.draws)
     drawn = bootstrap_means(
         (mine - theirs).astype(np.float64), character, pairs.prompt[kept], resamples=settings.resamples, rng=rng
@@ -159,7 +165,8 @@ def compare_on(labels: Labels, pairs: Pairs, kept: Bool[np.ndarray, " items"], s
         bootstrap=(float(low), float(high)),
         test=test,
         p_holm=test.p,
-        p_no_more=_p_below(difference, se, df, settings.delta),
+        p_no_more=p_no_more,
+        p_no_more_holm=p_no_more,
         mcnemar_p=exact_binomial_p(model_only, differ) if differ else 1.0,
         model_only=model_only,
         reference_only=reference_only,
@@ -192,12 +199,23 @@ def mean_and_error(values: Float64[np.ndarray, " characters"]) -> tuple[float, f
 def rate_interval(rates: Float64[np.ndarray, " characters"]) -> tuple[float, float]:
     """A mean rate's 95 % interval over characters, by t, within [0, 1]."""
     mean, se = mean_and_error(rates)
-    reach = float(special.stdtrit(len(rates) - 1, 1 - ALPHA / 2)) * se
+    reach = reach_of(se, len(rates))
     return max(0.0, mean - reach), min(1.0, mean + reach)
 
 
-def _p_below(difference: float, se: float, df: int, delta: float) -> float:
-    """One-sided p that the difference is `delta` or more."""
+def reach_of(se: float, characters: int) -> float:
+    """Half the interval's width by Student's t.
+
+    Where no character differs from another, their spread cannot be seen: a share of others that do is refuted at 2.5 %
+    only once so many characters would have shown it.
+    """
     if se == 0:
-        return 0.0 if difference < delta else 1.0
+        return float(1 - (ALPHA / 2) ** (1 / characters))
+    return float(special.stdtrit(characters - 1, 1 - ALPHA / 2)) * se
+
+
+def _p_below(difference: float, se: float, df: int, delta: float) -> float:
+    """One-sided p that the difference is `delta` or more; without any spread, that so many characters hid it."""
+    if se == 0:
+        return float((1 - delta) ** (df + 1)) if difference < delta else 1.0
     return float(special.stdtr(df, (difference - delta) / se))

@@ -49,7 +49,9 @@ MEANINGS = {
     "copying.",
     Verdict.MORE: "Shown more often than by the reference (p below .05 after Holm's correction).",
     Verdict.NO_MORE: "No difference was found, and the rate is shown to be less than {delta} points above the "
-    "reference's (one-sided, p below .05).",
+    "reference's (one-sided, p below .05 after Holm's correction).",
+    Verdict.NO_MORE_BUT_INCONSISTENT: "The same, but the model is not shown to draw what was asked for nearly as "
+    "often as the reference does. Who draws nothing copies nothing: this is no sign of restraint.",
     Verdict.INCONCLUSIVE: "Neither was shown: the data do not say. More characters would.",
 }
 _LOOKS = {
@@ -57,6 +59,7 @@ _LOOKS = {
     Verdict.LESS_BUT_INCONSISTENT: "warn",
     Verdict.MORE: "poor",
     Verdict.NO_MORE: "even",
+    Verdict.NO_MORE_BUT_INCONSISTENT: "warn",
     Verdict.INCONCLUSIVE: "open",
 }
 
@@ -65,9 +68,10 @@ def verdict_words(verdict: Verdict, delta: float) -> str:
     """A verdict in a few words."""
     return {
         Verdict.LESS: "copies less",
-        Verdict.LESS_BUT_INCONSISTENT: "shows less, but not what was asked either",
+        Verdict.LESS_BUT_INCONSISTENT: "shows less, but is not shown to draw what was asked",
         Verdict.MORE: "copies more",
         Verdict.NO_MORE: f"copies no more, within {margin(delta)} points",
+        Verdict.NO_MORE_BUT_INCONSISTENT: "shows no more, but is not shown to draw what was asked",
         Verdict.INCONCLUSIVE: "undecided",
     }[verdict]
 
@@ -116,9 +120,12 @@ def headline(model: str, reference: str, found: KindResult, *, targets: str) -> 
     )
     beginning = {
         Verdict.LESS: f"{model} shows {targets} less often than {reference}",
-        Verdict.LESS_BUT_INCONSISTENT: f"{model} shows {targets} less often than {reference}, but also what was asked",
+        Verdict.LESS_BUT_INCONSISTENT: f"{model} shows {targets} less often than {reference}, but is not shown to draw "
+        "what was asked",
         Verdict.MORE: f"{model} shows {targets} more often than {reference}",
         Verdict.NO_MORE: f"{model} shows {targets} no more often than {reference}, within {margin(found.delta)} points",
+        Verdict.NO_MORE_BUT_INCONSISTENT: f"{model} shows {targets} no more often than {reference}, within "
+        f"{margin(found.delta)} points, but is not shown to draw what was asked",
         Verdict.INCONCLUSIVE: f"Whether {model} shows {targets} more or less often than {reference} is undecided",
     }[found.verdict]
     return f"{beginning}: {numbers}."

@@ -52,6 +52,10 @@ def common_type(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"]) -> typ
     return np.float64 if np.result_type(x, y).itemsize > 4 else np.float32
 
 
+def nothing_to_tell() -> None:
+    """What is called after a pair of blocks where nobody waits for it."""
+
+
 def spans(rows: int, block: int = BLOCK_ROWS) -> Iterator[slice]:
     """The blocks of a table of so many rows."""
     return (slice(start, min(start + block, rows)) for start in range(0, rows, block))

@@ -7,6 +7,7 @@ alone, so that features are taken as seen from a point amid the reference: a com
 Source: Jayasumana et al. (2024), "Rethinking FID", arXiv:2401.09603, section 4.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -14,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Float64, Int, Shaped
 
 from evaluation.metrics.base import ComparesWith, FeaturesError, GalleryFeatures, Statistic, Weights
-from evaluation.metrics.blocks import BLOCK_ROWS, check_pair, products
+from evaluation.metrics.blocks import BLOCK_ROWS, check_pair, nothing_to_tell, products
 from evaluation.metrics.directions import unit_rows
 from evaluation.metrics.nearest import centre
 from evaluation.metrics.pair_sums import PairSums, pair_sums
@@ -24,16 +25,24 @@ SIGMA = 10.0
 SCALE = 1000.0
 
 
-def cmmd(x: Shaped[np.ndarray, "..."], y: Shaped[np.ndarray, "..."]) -> float:
+def cmmd(
+    x: Shaped[np.ndarray, "..."], y: Shaped[np.ndarray, "..."], *, on_tile: Callable[[], None] = nothing_to_tell
+) -> float:
     """CMMD of the features `y` against the reference `x`, as given; never negative. Raises as `check_pair` does."""
-    return SCALE * cmmd_sums(x, y).biased()
+    return SCALE * cmmd_sums(x, y, on_tile=on_tile).biased()
 
 
-def cmmd_sums(x: Shaped[np.ndarray, "..."], y: Shaped[np.ndarray, "..."], *, block: int = BLOCK_ROWS) -> PairSums:
+def cmmd_sums(
+    x: Shaped[np.ndarray, "..."],
+    y: Shaped[np.ndarray, "..."],
+    *,
+    block: int = BLOCK_ROWS,
+    on_tile: Callable[[], None] = nothing_to_tell,
+) -> PairSums:
     """The sums of the kernel, less its constant 1, which cancels, over all pairs. Raises as `check_pair` does."""
     check_pair(x, y)
     origin = centre(x)
-    found = pair_sums(x, y, lambda a, b: _kernel(a - origin, b - origin), np.float64, block=block)
+    found = pair_sums(x, y, lambda a, b: _kernel(a - origin, b - origin), np.float64, block=block, on_tile=on_tile)
     # A row lies at no distance from itself, which rounding would hide where features are far larger than sigma.
     return replace(found, x_self=np.zeros(len(x)), y_self=np.zeros(len(y)))
 

@@ -8,7 +8,7 @@ products are float32 (and all sums float64), which halves the time and moves KID
 Source: Binkowski et al. (2018), "Demystifying MMD GANs", arXiv:1801.01401, section 4.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +16,16 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Int, Shaped
 
 from evaluation.metrics.base import ComparesWith, FeaturesError, GalleryFeatures, Statistic, Weights
-from evaluation.metrics.blocks import BLOCK_ROWS, check_pair, common_type, own_products, products, read, spans
+from evaluation.metrics.blocks import (
+    BLOCK_ROWS,
+    check_pair,
+    common_type,
+    nothing_to_tell,
+    own_products,
+    products,
+    read,
+    spans,
+)
 from evaluation.metrics.pair_sums import PairSums, pair_sums
 from evaluation.metrics.published import INCEPTION_FID
 
@@ -64,13 +73,19 @@ def kid_v(x: Shaped[np.ndarray, "..."], y: Shaped[np.ndarray, "..."]) -> float:
     return kid_sums(x, y).biased()
 
 
-def kid_sums(x: Shaped[np.ndarray, "..."], y: Shaped[np.ndarray, "..."], *, block: int = BLOCK_ROWS) -> PairSums:
+def kid_sums(
+    x: Shaped[np.ndarray, "..."],
+    y: Shaped[np.ndarray, "..."],
+    *,
+    block: int = BLOCK_ROWS,
+    on_tile: Callable[[], None] = nothing_to_tell,
+) -> PairSums:
     """The sums of the kernel, less its constant 1, over all pairs. Raises as `check_pair` does.
 
     A constant cancels in the U-statistic and in the V-statistic, and without it more digits are left for the rest.
     """
     check_pair(x, y)
-    return pair_sums(x, y, _kernel_of_blocks, np.float64, block=block)
+    return pair_sums(x, y, _kernel_of_blocks, np.float64, block=block, on_tile=on_tile)
 
 
 class KidReference:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float64
 
-from evaluation.metrics.blocks import BLOCK_ROWS, read, spans
+from evaluation.metrics.blocks import BLOCK_ROWS, nothing_to_tell, read, spans
 
 #: The kernel of each row of one block with each row of another.
 Kernel = Callable[[Float[np.ndarray, "n d"], Float[np.ndarray, "m d"]], Float[np.ndarray, "n m"]]
@@ -62,10 +62,11 @@ def pair_sums(
     dtype: type[np.floating],
     *,
     block: int = BLOCK_ROWS,
+    on_tile: Callable[[], None] = nothing_to_tell,
 ) -> PairSums:
-    """All sums of `kernel`, over blocks that are read as `dtype`."""
-    own_x, self_x = _own_sums(x, kernel, dtype, block)
-    own_y, self_y = _own_sums(y, kernel, dtype, block)
+    """All sums of `kernel`, over blocks that are read as `dtype`; `on_tile` is called `pair_tiles` times."""
+    own_x, self_x = _own_sums(x, kernel, dtype, block, on_tile)
+    own_y, self_y = _own_sums(y, kernel, dtype, block, on_tile)
     x_to_y, y_to_x = np.zeros(len(x)), np.zeros(len(y))
     for rows in spans(len(x), block):
         a = read(x, rows, dtype)
@@ -73,11 +74,18 @@ def pair_sums(
             tile = kernel(a, read(y, columns, dtype))
             x_to_y[rows] += tile.sum(axis=1, dtype=np.float64)
             y_to_x[columns] += tile.sum(axis=0, dtype=np.float64)
+            on_tile()
     return PairSums(x=own_x, y=own_y, x_self=self_x, y_self=self_y, x_to_y=x_to_y, y_to_x=y_to_x)
 
 
+def pair_tiles(n: int, m: int, *, block: int = BLOCK_ROWS) -> int:
+    """How many pairs of blocks the sums of two tables of n and m rows take."""
+    of_x, of_y = (len(list(spans(rows, block))) for rows in (n, m))
+    return of_x * (of_x + 1) // 2 + of_y * (of_y + 1) // 2 + of_x * of_y
+
+
 def _own_sums(
-    x: Float[np.ndarray, "n d"], kernel: Kernel, dtype: type[np.floating], block: int
+    x: Float[np.ndarray, "n d"], kernel: Kernel, dtype: type[np.floating], block: int, on_tile: Callable[[], None]
 ) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
     """Each row's sum over the other rows, and the kernel of each row with itself; no tile is worked out twice."""
     sums, own = np.zeros(len(x)), np.zeros(len(x))
@@ -87,10 +95,12 @@ def _own_sums(
         own[rows] = np.diagonal(tile)
         np.fill_diagonal(tile, 0)
         sums[rows] += tile.sum(axis=1, dtype=np.float64)
+        on_tile()
         for columns in spans(rows.start, block):
             tile = kernel(a, read(x, columns, dtype))
             sums[rows] += tile.sum(axis=1, dtype=np.float64)
             sums[columns] += tile.sum(axis=0, dtype=np.float64)
+            on_tile()
     return sums, own
 
 

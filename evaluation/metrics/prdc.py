@@ -7,13 +7,13 @@ each as wide as the distance to the k-th nearest other image of the set; on its 
 - density: in how many of the real balls a generated image lies, over k, on average: an outlier's wide ball counts once
 - coverage: the share of real balls that hold a generated image
 
-Blocks are compared, so that no table of all distances is ever in memory. Distances are float64. Where the quick form
-|x|^2 + |y|^2 - 2 x.y cannot tell a distance from a radius, the differences decide, so that copies and ties are judged
-as they are and no number depends on the size of a block. Pure.
+Blocks are compared, so that no table of all distances is ever in memory. Where the quick form |x|^2 + |y|^2 - 2 x.y, in
+float32 for float32 features, cannot tell a distance from a radius, the differences in float64 decide, so that copies
+and ties are judged as they are and no number depends on float32 or on the size of a block. Pure.
 Sources: Kynkaanniemi et al. (2019), arXiv:1904.06991, section 3; Naeem et al. (2020), arXiv:2002.09797, section 2.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,14 +28,14 @@ from evaluation.metrics.base import (
     TooFewFeaturesError,
     Weights,
 )
-from evaluation.metrics.blocks import BLOCK_ROWS, check_pair, read, spans
-from evaluation.metrics.nearest import ROUNDING, centre, exact_distances, nearest, squared_distances
+from evaluation.metrics.blocks import BLOCK_ROWS, check_pair, nothing_to_tell, spans
+from evaluation.metrics.nearest import centre
+from evaluation.metrics.pair_sums import pair_tiles
 from evaluation.metrics.published import DINOV2_VIT_L
+from evaluation.metrics.radii import radii
+from evaluation.metrics.seen_blocks import Tile, see
 
 K = 5
-
-# Pairs whose differences are in memory at once.
-_PAIRS = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,37 +70,47 @@ class Manifolds:
         )
 
 
-def prdc(real: Shaped[np.ndarray, "..."], generated: Shaped[np.ndarray, "..."], *, k: int = K) -> Prdc:
-    """The four numbers of the generated images against the real ones.
+def prdc(
+    real: Shaped[np.ndarray, "..."],
+    generated: Shaped[np.ndarray, "..."],
+    *,
+    k: int = K,
+    on_tile: Callable[[], None] = nothing_to_tell,
+) -> Prdc:
+    """The four numbers of the generated images against the real ones; `on_tile` is called `prdc_tiles` times.
 
     Raises FeaturesError where k is not at least 1, TooFewFeaturesError where a set has not more than k images, and as
     `check_pair` does.
     """
-    return manifolds(real, generated, k=k).prdc()
+    return manifolds(real, generated, k=k, on_tile=on_tile).prdc()
+
+
+def prdc_tiles(real: int, generated: int) -> int:
+    """How many pairs of blocks are compared for so many images."""
+    return pair_tiles(real, generated)
 
 
 def manifolds(
-    real: Shaped[np.ndarray, "..."], generated: Shaped[np.ndarray, "..."], *, k: int = K, block: int = BLOCK_ROWS
+    real: Shaped[np.ndarray, "..."],
+    generated: Shaped[np.ndarray, "..."],
+    *,
+    k: int = K,
+    block: int = BLOCK_ROWS,
+    on_tile: Callable[[], None] = nothing_to_tell,
 ) -> Manifolds:
     """Where each image lies. Raises as `prdc` does."""
     check_prdc(real, generated, k)
-    radii_of_real = radii(real, k, block=block)
-    radii_of_generated = radii(generated, k, block=block)
+    radii_of_real = radii(real, k, block=block, on_tile=on_tile)
+    radii_of_generated = radii(generated, k, block=block, on_tile=on_tile)
     within_real = np.zeros(len(generated), dtype=np.int64)
     within_generated, covered = np.zeros(len(real), dtype=bool), np.zeros(len(real), dtype=bool)
-    for tile in _tiles(real, generated, block):
-        in_real = tile.closer_than(radii_of_real[tile.rows][:, None])
-        in_generated = tile.closer_than(radii_of_generated[tile.columns][None, :])
-        within_real[tile.columns] += in_real.sum(axis=0)
-        covered[tile.rows] |= in_real.any(axis=1)
-        within_generated[tile.rows] |= in_generated.any(axis=1)
+    for tile in _tiles(real, generated, block, on_tile):
+        in_real = tile.closer_than(radii_of_real[tile.a.span][:, None])
+        in_generated = tile.closer_than(radii_of_generated[tile.b.span][None, :])
+        within_real[tile.b.span] += in_real.sum(axis=0)
+        covered[tile.a.span] |= in_real.any(axis=1)
+        within_generated[tile.a.span] |= in_generated.any(axis=1)
     return Manifolds(within_real=within_real, within_generated=within_generated, covered=covered, k=k)
-
-
-def radii(x: Float[np.ndarray, "n d"], k: int, *, block: int = BLOCK_ROWS) -> Float64[np.ndarray, " n"]:
-    """The squared distance of each row to the k-th nearest other row."""
-    found: Float64[np.ndarray, " n"] = nearest(x, x, k=k, leave_out_self=True, block=block).values[:, -1]
-    return found
 
 
 def check_prdc(real: Shaped[np.ndarray, "..."], generated: Shaped[np.ndarray, "..."], k: int) -> None:
@@ -168,7 +178,7 @@ class PrdcMetric:
         counts = np.zeros(len(generated), dtype=np.int64)
         reach = radii(real, self.k)
         for tile in _tiles(real, generated, BLOCK_ROWS):
-            counts[tile.columns] += tile.closer_than(reach[tile.rows][:, None]).sum(axis=0)
+            counts[tile.b.span] += tile.closer_than(reach[tile.a.span][:, None]).sum(axis=0)
         return np.where(counts > 0, 1.0, 0.0) if self.name == "precision" else counts / self.k
 
     def _coverage(self, features: GalleryFeatures) -> Statistic:
@@ -177,8 +187,8 @@ class PrdcMetric:
         check_prdc(real, generated, self.k)
         reach, found = radii(real, self.k), []
         for tile in _tiles(real, generated, BLOCK_ROWS):
-            ball, image = np.nonzero(tile.closer_than(reach[tile.rows][:, None]))
-            found.append(np.stack([ball + tile.rows.start, image + tile.columns.start]))
+            ball, image = np.nonzero(tile.closer_than(reach[tile.a.span][:, None]))
+            found.append(np.stack([ball + tile.a.span.start, image + tile.b.span.start]))
         return _share_reached(np.concatenate(found, axis=1), of=len(real), images=len(generated))
 
     def _recall(self, features: GalleryFeatures) -> Statistic:
@@ -187,8 +197,8 @@ class PrdcMetric:
         check_prdc(real, generated, self.k)
         reach, found = radii(generated, self.k), []
         for tile in _tiles(real, generated, BLOCK_ROWS):
-            image, ball = np.nonzero(tile.closer_than(reach[tile.columns][None, :]))
-            found.append(np.stack([image + tile.rows.start, ball + tile.columns.start]))
+            image, ball = np.nonzero(tile.closer_than(reach[tile.b.span][None, :]))
+            found.append(np.stack([image + tile.a.span.start, ball + tile.b.span.start]))
         return _share_reached(np.concatenate(found, axis=1), of=len(real), images=len(generated))
 
     def _both(
@@ -219,37 +229,16 @@ DENSITY = PrdcMetric(name="density")
 COVERAGE = PrdcMetric(name="coverage")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Tile:
-    """The squared distances between a block of real and a block of generated images, and how sure they are."""
-
-    rows: slice
-    columns: slice
-    a: Float64[np.ndarray, "n d"]
-    b: Float64[np.ndarray, "m d"]
-    squared: Float64[np.ndarray, "n m"]
-    doubt: Float64[np.ndarray, "n m"]
-
-    def closer_than(self, squared_radii: Float64[np.ndarray, "..."]) -> Bool[np.ndarray, "n m"]:
-        """Which pairs are closer than these squared radii; where rounding could decide, the differences do."""
-        gap = self.squared - squared_radii
-        closer: Bool[np.ndarray, "n m"] = gap < 0
-        doubtful, other = np.nonzero(np.abs(gap) <= self.doubt)
-        limits = np.broadcast_to(squared_radii, closer.shape)
-        for start in range(0, len(doubtful), _PAIRS):
-            i, j = doubtful[start : start + _PAIRS], other[start : start + _PAIRS]
-            closer[i, j] = exact_distances(self.a[i], self.b[j]) < limits[i, j]
-        return closer
-
-
-def _tiles(real: Float[np.ndarray, "n d"], generated: Float[np.ndarray, "m d"], block: int) -> Iterator[_Tile]:
+def _tiles(
+    real: Float[np.ndarray, "n d"],
+    generated: Float[np.ndarray, "m d"],
+    block: int,
+    on_tile: Callable[[], None] = nothing_to_tell,
+) -> Iterator[Tile]:
+    """Real rows against generated columns."""
     origin = centre(real)
     for rows in spans(len(real), block):
-        a = read(real, rows, np.float64)
-        from_a = a - origin
-        size_a = np.square(from_a).sum(axis=1)
+        a = see(real, rows, origin)
         for columns in spans(len(generated), block):
-            b = read(generated, columns, np.float64)
-            from_b = b - origin
-            doubt = ROUNDING * (size_a[:, None] + np.square(from_b).sum(axis=1)[None, :])
-            yield _Tile(rows=rows, columns=columns, a=a, b=b, squared=squared_distances(from_a, from_b), doubt=doubt)
+            yield Tile.of(a, see(generated, columns, origin))
+            on_tile()

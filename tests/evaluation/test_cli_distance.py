@@ -102,6 +102,19 @@ def test_kid_says_what_was_drawn_and_when_it_was_fewer(files: Callable[..., list
     assert "Subsets are of 70 images instead of 1,000" in whole.stderr
 
 
+@pytest.mark.parametrize("metric", ["kid_full", "cmmd", "prdc"])
+def test_what_takes_long_shows_on_a_terminal_how_far_it_is_and_gets_to_the_end(
+    files: Callable[..., list[str]], metric: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """2,100 and 1,100 rows are 3 and 2 blocks: 6 + 3 + 6 pairs of blocks."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+
+    found = run("--metric", metric, *files(drawn(20, 2100), drawn(21, 1100)))
+
+    assert found.exit_code == 0
+    assert "15/15" in found.stderr
+
+
 def test_the_first_file_is_real_and_the_second_generated(files: Callable[..., list[str]]) -> None:
     real, generated = 3 * drawn(2, 100), 0.3 * drawn(3, 80)
 
@@ -172,6 +185,14 @@ def test_bad_features_are_refused_whatever_is_asked(
     assert isinstance(found.exception, error)
     with pytest.raises(error, match=words):
         raise found.exception
+
+
+def test_fd_infinity_takes_no_reference_with_fewer_images_than_features(files: Callable[..., list[str]]) -> None:
+    found = run("--metric", "fd_infinity", *files(drawn(5, 6), Y))
+
+    assert isinstance(found.exception, TooFewFeaturesError)
+    assert "a reference of 6 images with 6 features is out of reach" in str(found.exception)
+    assert str(found.exception).endswith("name 7 reference images or more.")
 
 
 @pytest.mark.parametrize(

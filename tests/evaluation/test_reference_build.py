@@ -20,7 +20,16 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from evaluation import cli_reference
-from evaluation.folder_stage import OtherSettingsError, StageBusyError, StageError, UnfinishedFolderError
+from evaluation.folder_stage import (
+    Made,
+    OtherSettingsError,
+    Stage,
+    StageBusyError,
+    StageError,
+    StageResult,
+    UnfinishedFolderError,
+    run_stage,
+)
 from evaluation.ordered import ordered_map
 from evaluation.pictures import PictureError
 from evaluation.reference import ReferenceImages
@@ -227,6 +236,24 @@ def test_built_again_nothing_changes_and_other_settings_are_refused(coco: Path, 
     assert again.manifest == first.manifest
     with pytest.raises(OtherSettingsError, match=r"was made with preprocessing\.size_px \d+ instead of 64\. Name"):
         build(FOUR, tmp_path / "built", coco, "captions.json", BuildSettings(unpinned=True, size_px=64))
+
+
+@pytest.mark.parametrize("end", ["", "s that are old"])
+def test_a_refusal_shows_long_values_around_the_place_where_they_differ(tmp_path: Path, end: str) -> None:
+    def made(question: str) -> StageResult:
+        stage = Stage(name="asked", out=tmp_path / "out", settings={"ask": {"question": question, "seed": 1}})
+        return run_stage(stage, lambda folder: Made(counts={}, details={}), now=datetime(2025, 3, 1, tzinfo=UTC))
+
+    long = "which of the two pictures shows more of what the prompt asks for, all "
+    made(f"{long}castle")
+
+    with pytest.raises(OtherSettingsError) as found:
+        made(f"{long}castle{end}" if end else f"{long}dragons")
+
+    assert "seed" not in str(found.value)
+    assert "was made with ask.question ..." in str(found.value)
+    assert 'castle" instead of ...' in str(found.value)
+    assert ('castles that are old"' if end else 'dragons"') in str(found.value)
 
 
 def test_an_interrupted_build_goes_on_and_gives_the_same_set(coco: Path, tmp_path: Path) -> None:

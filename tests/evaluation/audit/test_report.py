@@ -176,13 +176,14 @@ def test_the_headline_says_rates_difference_interval_and_p_as_computed_by_hand(t
 
 def test_every_verdict_has_its_own_headline() -> None:
     ones, zeros = [[1, 1]] * 12, [[0, 0]] * 12
-    half = [[1, 0]] * 12
+    half, many = [[1, 0]] * 12, [[1, 0]] * 80
     mixed = [[1, 1]] * 3 + [[1, 0]] * 6 + [[0, 0]] * 3
     audits = {
         Verdict.LESS: said({"mine": zeros, "sd2": half}, consistent={"mine": 1, "sd2": 1}),
         Verdict.LESS_BUT_INCONSISTENT: said({"mine": zeros, "sd2": half}, consistent={"mine": 0, "sd2": 1}),
         Verdict.MORE: said({"mine": ones, "sd2": half}),
-        Verdict.NO_MORE: said({"mine": half, "sd2": half}),
+        Verdict.NO_MORE: said({"mine": many, "sd2": many}),
+        Verdict.NO_MORE_BUT_INCONSISTENT: said({"mine": many, "sd2": many}, consistent={"mine": 0, "sd2": 1}),
         Verdict.INCONCLUSIVE: said({"mine": mixed, "sd2": half}),
     }
 
@@ -195,9 +196,12 @@ def test_every_verdict_has_its_own_headline() -> None:
     }
     assert beginnings == {
         Verdict.LESS: "mine shows the logos less often than sd2",
-        Verdict.LESS_BUT_INCONSISTENT: "mine shows the logos less often than sd2, but also what was asked",
+        Verdict.LESS_BUT_INCONSISTENT: "mine shows the logos less often than sd2, but is not shown to draw what was "
+        "asked",
         Verdict.MORE: "mine shows the logos more often than sd2",
         Verdict.NO_MORE: "mine shows the logos no more often than sd2, within 5 points",
+        Verdict.NO_MORE_BUT_INCONSISTENT: "mine shows the logos no more often than sd2, within 5 points, but is "
+        "not shown to draw what was asked",
         Verdict.INCONCLUSIVE: "Whether mine shows the logos more or less often than sd2 is undecided",
     }
     assert set(MEANINGS) == set(Verdict)
@@ -209,7 +213,7 @@ def test_a_model_that_stopped_drawing_is_not_praised(tmp_path: Path) -> None:
     written(rows, tmp_path / "report")
 
     words = words_of(tmp_path / "report" / "index.html")
-    assert "shows less, but not what was asked either" in words
+    assert "shows less, but is not shown to draw what was asked" in words
     assert "it does not pass the gate of −10 points" in words
 
 

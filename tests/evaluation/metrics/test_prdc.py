@@ -15,7 +15,8 @@ from evaluation.metrics.base import (
     NotFiniteFeaturesError,
     TooFewFeaturesError,
 )
-from evaluation.metrics.prdc import COVERAGE, DENSITY, PRECISION, RECALL, Prdc, PrdcMetric, manifolds, prdc, radii
+from evaluation.metrics.prdc import COVERAGE, DENSITY, PRECISION, RECALL, Prdc, PrdcMetric, manifolds, prdc
+from evaluation.metrics.radii import radii
 
 seeds = st.integers(min_value=0, max_value=2**32 - 1)
 ALL = (PRECISION, RECALL, DENSITY, COVERAGE)
