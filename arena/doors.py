@@ -25,6 +25,9 @@ ADMIN = "/admin"
 
 #: What anyone may ask for, each with all that lies below it. The first page, "/", is open as well.
 OPEN = ("/rate", "/resemblance", "/assets", LOGIN, LOGOUT, "/healthz", "/favicon.svg", "/favicon.ico", "/manifest.json")
+# Every vote passes here, so what is asked of its path is worked out beforehand.
+_OPEN_PLACES = frozenset(("/", *OPEN))
+_OPEN_BELOW = tuple(f"{place}/" for place in OPEN)
 
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip")
@@ -143,9 +146,9 @@ class Doors:
 
 def needed_role(path: str) -> Role:
     """The role that the address asks for."""
-    if path == "/" or _lies_below(path, OPEN):
+    if path in _OPEN_PLACES or path.startswith(_OPEN_BELOW):
         return Role.RATER
-    return Role.ADMIN if _lies_below(path, (ADMIN,)) else Role.RESEARCHER
+    return Role.ADMIN if path == ADMIN or path.startswith(f"{ADMIN}/") else Role.RESEARCHER
 
 
 def administers(state: object) -> bool:
@@ -196,10 +199,6 @@ def notices(settings: Settings) -> list[str]:
     if not settings.rate_limits:
         said.append("Rate limits are off (ARENA_RATE_LIMITS): that is for benchmarks, not for people.")
     return said
-
-
-def _lies_below(path: str, places: tuple[str, ...]) -> bool:
-    return any(path == place or path.startswith(f"{place}/") for place in places)
 
 
 def _is_a_person(scope: Scope) -> bool:

@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -84,6 +85,7 @@ class Guard:
         self._app = app
         self._mounts = dict(mounts)
         self._ours = dict(ours)
+        self._our_places = tuple(self._ours)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse what has no business here, and put the security headers on whatever answers."""
@@ -125,12 +127,11 @@ class Guard:
             await refuse(send, 422, "This event cannot be read. Load the page anew.", code=Code.UNREADABLE_REQUEST)
 
     def _mount_of(self, path: str) -> str | None:
-        if path.startswith(tuple(self._ours)):
+        if path.startswith(self._our_places):
             return None
         return next((mount for mount in self._mounts if path == mount or path.startswith(f"{mount}/")), None)
 
     def _refusal(self, scope: Scope, mount: str | None) -> _Refused | None:
-        headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         method = scope["method"]
         if not _names_a_host(scope):
             return _Refused(400, "This request names no host.", Code.UNREADABLE_REQUEST)
@@ -144,6 +145,7 @@ class Guard:
             return _Refused(405, f"This address takes {taken} requests only.", Code.UNREADABLE_REQUEST)
         if method in _READS:
             return None
+        headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         if _comes_from_elsewhere(headers):
             return _Refused(403, "This request came from another site and was refused.", Code.FROM_ANOTHER_SITE)
         return _body_refusal(headers) if method == "POST" else None
@@ -207,8 +209,13 @@ def _body_refusal(headers: Mapping[bytes, str]) -> _Refused | None:
     return None
 
 
+@cache
+def _headers_under(policy: str) -> tuple[tuple[bytes, bytes], ...]:
+    return (*_COMMON_HEADERS, (b"content-security-policy", policy.encode()))
+
+
 def _with_headers(send: Send, policy: str) -> Send:
-    extra = [*_COMMON_HEADERS, (b"content-security-policy", policy.encode())]
+    extra = _headers_under(policy)
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
