@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evaluation.cli_audit_pairs import pairs
 from evaluation.cli_audit_report import report
 from evaluation.cli_audit_run import calibrate, judges, run
 from prompts.console import AsJson, print_json, print_table, say
@@ -33,7 +34,7 @@ Controls = Annotated[
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="The seed of bootstrap and sign-flip draws.")]
 
-for command in (run, calibrate, judges, report):
+for command in (run, calibrate, judges, report, pairs):
     app.command()(command)
 
 

@@ -62,6 +62,13 @@ def run(
     reference: Annotated[
         str, typer.Option("--reference", metavar="ENTRANT", help="What it is compared with; sd2 is known by itself.")
     ] = "sd2",
+    name: Annotated[
+        str | None,
+        typer.Option("--name", help="Enter the entrant under this name: a gallery of its own, as for other --steps."),
+    ] = None,
+    reference_name: Annotated[
+        str | None, typer.Option("--reference-name", metavar="NAME", help="The same for the reference.")
+    ] = None,
     probes: Annotated[
         str, typer.Option("--probes", metavar="SET_OR_FILE,...", help="characters, celebrities, logos, or files.")
     ] = "characters,celebrities",
@@ -141,7 +148,7 @@ def run(
         "device": device,
     }
     with open_arena(arena) as (ledger, images):
-        ours, theirs = _entrant(ledger, entrant), _entrant(ledger, reference)
+        ours, theirs = _entrant(ledger, entrant, name), _entrant(ledger, reference, reference_name)
         folder = out or read_settings(home=arena).home / "audits" / _slug(f"{ours.name}-vs-{theirs.name}")
         found = run_audit(
             ledger,
@@ -163,17 +170,15 @@ def run(
     gated = found.consistent or {}
     print_table(
         ["model", "detected", "consistent"],
-        [
-            (name, f"{found.detected[name]:.1%}", f"{gated[name]:.1%}" if name in gated else "-")
-            for name in found.models
-        ],
+        [(model, _percent(found.detected[model]), _percent(gated.get(model))) for model in found.models],
     )
+    say("The shares leave controls out, as the analysis does.")
     say(f"{found.folder} {'was there already' if found.already_made else 'holds'}: {found.images:,} images' labels.")
-    for name, line in found.points.lines.items():
+    for called, line in found.points.lines.items():
         if line.drawn_by == "default":
             say(
-                f"The line of {name}, {line.threshold:g}, is its default, a convention: have people label images, and "
-                "calibrate it."
+                f"The line of {called}, {line.threshold:g}, is its default, a convention: have people label images, "
+                "and calibrate it."
             )
 
 
@@ -309,14 +314,24 @@ def _key(variable: str | None) -> str:
     return found
 
 
-def _entrant(ledger: "Ledger", source: str) -> "Entrant":
+def _entrant(ledger: "Ledger", source: str, name: str | None = None) -> "Entrant":
+    """The entrant that `source` means, under `name` where one is given."""
+    from dataclasses import replace
+
     from arena.ledger.records import Entrant
     from evaluation.generate import find_entrant
 
     entered = {one.name for one in ledger.entrants()}
     if source == "sd2" and source not in entered and not Path(source).is_dir():
-        return Entrant(name="sd2", source=SD2, sampler="diffusers")
-    return find_entrant(ledger, source, name=None)
+        return Entrant(name=name or "sd2", source=SD2, sampler="diffusers")
+    if source in entered and not Path(source).is_dir():
+        known = find_entrant(ledger, source, name=None)
+        return known if name is None else replace(known, name=name)
+    return find_entrant(ledger, source, name=name)
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
 
 
 def _slug(name: str) -> str:

@@ -11,6 +11,10 @@ from prompts.options import PartiFile, Sample
 app = typer.Typer(help="See which prompts can be asked.", no_args_is_help=True)
 
 
+#: So many categories are counted one by one.
+_TOLD = 20
+
+
 class UnknownCategoryError(CanvasError):
     """A category that the prompt set does not have."""
 
@@ -31,16 +35,18 @@ def list_sets(as_json: AsJson = False) -> None:
         )
         return
     rows = [
-        (name, "unknown" if facts.count is None else f"{facts.count:,}", facts.licence, facts.about, facts.source)
+        (name, "unknown" if facts.count is None else f"{facts.count:,}", facts.licence, facts.about)
         for name, facts in sets.items()
     ]
-    print_table(["name", "prompts", "licence", "what it asks", "where it comes from"], rows)
-    say("See one with `canvas prompts show NAME`, or your own file with `canvas prompts show FILE`.")
+    print_table(["name", "prompts", "licence", "what it asks"], rows)
+    say("See one and its source with `canvas prompts show NAME`, or your own file with `canvas prompts show FILE`.")
 
 
 @app.command()
 def show(
-    name_or_file: Annotated[str, typer.Argument(help="A set from `list`, or a .tsv, .csv, .txt or .jsonl file.")],
+    name_or_file: Annotated[
+        str, typer.Argument(help="A set from `list`, a .tsv, .csv, .txt or .jsonl file, or a .toml of probes.")
+    ],
     *,
     category: Annotated[str | None, typer.Option(help="Show only the prompts of this category.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Show at most this many prompts.")] = None,
@@ -70,7 +76,9 @@ def show(
     print_table(headings, ([getattr(prompt, name) for name in columns] for prompt in shown))
     say(f"{prompts.name}: {_shown(len(shown), len(prompts))}; licence {prompts.licence}; from {prompts.source}")
     if set(categories) != {""}:
-        say("By category: " + ", ".join(f"{name or '(none)'} {count:,}" for name, count in categories.items()))
+        told = [f"{name or '(none)'} {count:,}" for name, count in categories.items()]
+        more = f" and {len(told) - _TOLD} more, which --json counts" if len(told) > _TOLD else ""
+        say(f"By category: {', '.join(told[:_TOLD])}{more}")
 
 
 def _shown(shown: int, whole: int) -> str:

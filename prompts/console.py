@@ -15,6 +15,9 @@ from prompts.errors import printable
 
 Item = TypeVar("Item")
 
+_LONGEST_RULE = 100
+_RULE = set(" ─")
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout; all else goes to stderr.")]
 
 
@@ -50,7 +53,9 @@ def print_table(columns: list[str], rows: Iterable[Iterable[object]]) -> None:
     with console.capture() as shown:
         console.print(table)
     # In a pipe nothing is gained by cells that are filled up to the width of their column.
-    print("\n".join(line.rstrip() for line in shown.get().splitlines()))
+    # Nor by a rule under the header that is as long as the longest of them.
+    lines = (line.rstrip() for line in shown.get().splitlines())
+    print("\n".join(line[:_LONGEST_RULE] if set(line) <= _RULE else line for line in lines))
 
 
 class Ticker(Protocol):

@@ -1,16 +1,24 @@
-"""Finding prompts: by the name of a known set, or by the path of one's own file; whole, or as a sample."""
+"""Finding prompts: by the name of a known set, or by the path of one's own file; whole, or as a sample.
+
+A file of one's own is a list of prompts (prompts/files.py) or, in TOML, of probes (prompts/probes.py), which stands for
+all that they ask.
+"""
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 
 from prompts.errors import CanvasError, printable, quoted
 from prompts.files import FORMATS, read_prompt_file
 from prompts.plugins import load_plugin
+from prompts.probes import read_probe_file
 from prompts.prompt import PromptSet
 from prompts.sets import PROMPT_SETS
 from prompts.sets.base import PromptSetFacts
+
+PROBES = ".toml"
 
 # PromptSet.sample names what it draws so.
 _SAMPLED = re.compile(r"(?P<whole>.+)-(?P<count>\d+)-seed(?P<seed>\d+)")
@@ -28,7 +36,7 @@ def find_prompts(
     A known set's name comes before a file of that name. `parti_file` is one's own copy of
     PartiPrompts and is looked at only when that set is asked for.
 
-    Raises UnknownPromptSetError, SampleError, and what the set's loader or read_prompt_file raises.
+    Raises UnknownPromptSetError, SampleError, and what the set's loader, read_prompt_file or read_probe_file raises.
     """
     prompts = _whole_set(name_or_path, parti_file)
     return prompts if sample is None else prompts.sample(sample, seed)
@@ -65,9 +73,12 @@ def _whole_set(name_or_path: str | Path, parti_file: Path | None) -> PromptSet:
         load: Callable[..., PromptSet] = load_plugin(PROMPT_SETS, name_or_path, "prompt set")
         return load(parti_file) if name_or_path == "parti" else load()
     path = Path(name_or_path)
+    if path.suffix.lower() == PROBES:
+        # By its path, as every file of one's own: so that `as_options` can say how to name it again.
+        return replace(read_probe_file(path).prompt_set(), name=path.name, source=str(path))
     if isinstance(name_or_path, Path) or path.suffix.lower() in FORMATS or len(path.parts) > 1 or path.exists():
         return read_prompt_file(path)
     raise UnknownPromptSetError(
         f"There is no prompt set and no file named {quoted(str(name_or_path))}. Known sets: {', '.join(PROMPT_SETS)}; "
-        f"a file of your own ends in {', '.join(FORMATS)}."
+        f"a file of your own ends in {', '.join(FORMATS)}, and one of probes in {PROBES}."
     )

@@ -3,8 +3,12 @@
 In: texts, and the probes whose names and aliases are the word lists (a user's own file of probes adds others). Out: how
 many texts name anybody, by target, with an interval and examples. A name counts where `prompts.probes.name_pattern`
 finds it, so that "a frozen lake" names nobody; one that is also an everyday phrase (EVERYDAY) counts only where it is
-written as a name: "a Red Bull on the shelf", and not "a red bull in a field". Whoever stands in no list is not seen:
-the share is a lower bound. Pure.
+written as a name: "a Red Bull on the shelf", and not "a red bull in a field". Pure.
+
+What is missed on purpose: whoever stands in no list, and short names that are words or other people's names as well and
+stand in no probe ("hulk", "mario", "nemo" alone; "Mickey" counts only as SHORT says). What is counted though it may be
+somebody else: single names that a probe does list ("Darwin" in Australia, "Serena" at the beach). The share is meant as
+a lower bound, to be read with its examples.
 
 A text is looked up word by word in an index of the names' rarest words, and only where one is met are the names
 themselves tried: a million captions take seconds.
@@ -43,6 +47,12 @@ EVERYDAY = frozenset(
         "the little tramp",
     }
 )
+#: Short names, by the target's name, that only texts are scanned for. No probe lists them: "E.T." because typed answers
+#: are matched without its dots, "Mickey" because others have it too.
+SHORT: dict[str, tuple[str, ...]] = {"Mickey Mouse": ("Mickey",), "E.T. the Extra-Terrestrial": ("E.T.",)}
+#: First names: they count where they are written as a name and no surname follows, as in "Mickey's house".
+FIRST = frozenset({"mickey"})
+_SURNAME = re.compile(r"[\s_]+[^\W\d_]")
 _SHORT = 3  # "of" and "the" stay small in a name
 # Underscores hold the words of file names together and are no letters of a name.
 _WORD = re.compile(r"[^\W_]+")
@@ -121,9 +131,13 @@ class _Entry(NamedTuple):
     pattern: re.Pattern[str]
     probe: Probe
     everyday: bool
+    first: bool
 
     def words_in(self, text: str) -> str:
         """The name as it stands in `text`; "" where it does not."""
+        if self.first:
+            hits = (hit for hit in self.pattern.finditer(text) if hit[0][0].isupper() and not hit[0].isupper())
+            return next((hit[0] for hit in hits if not _has_surname(text, hit.end())), "")
         for hit in self.pattern.finditer(text) if self.everyday else ():
             if _is_written_as_name(hit[0]) and not _is_written_as_name(text):
                 return hit[0]
@@ -138,9 +152,9 @@ class NameFinder:
         """Index the names by a word of theirs that few texts hold: the longest."""
         self._at: dict[str, list[_Entry]] = {}
         for order, probe in enumerate(probes):
-            for name in probe.names:
-                words = _words(_plain(name))
-                entry = _Entry(order, name_pattern(_plain(name)), probe, name.casefold() in EVERYDAY)
+            for name in (*probe.names, *SHORT.get(probe.name, ())):
+                words, folded = _words(_plain(name)), name.casefold()
+                entry = _Entry(order, name_pattern(_plain(name)), probe, folded in EVERYDAY, folded in FIRST)
                 key = max(words, key=len)
                 # A plural or possessive s may stand at the end of the name's last word.
                 for word in {key, f"{key}s"} if key == words[-1] else {key}:
@@ -247,6 +261,12 @@ def _plain(text: str) -> str:
 def _is_written_as_name(text: str) -> bool:
     """Whether all its words begin with a capital; a whole text that does so is a title and tells nothing."""
     return all(word[0].isupper() or len(word) <= _SHORT for word in _WORD.findall(text))
+
+
+def _has_surname(text: str, end: int) -> bool:
+    """Whether a word with a capital follows at `end`."""
+    following = _SURNAME.match(text, end)
+    return following is not None and following[0][-1].isupper()
 
 
 def _words(text: str) -> list[str]:

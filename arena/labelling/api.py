@@ -100,6 +100,7 @@ def label_routes(room: LabelRoom, cookie: RaterCookie, *, clock: Clock, dice: Di
     }
     for name, answer in posts.items():
         router.add_api_route(f"/api/{name}", answer, methods=["POST"], dependencies=[Depends(_json_only)])
+    router.add_api_route("/api/studies", counter.studies, methods=["GET"])
     router.add_api_route("/image/{token}", counter.image, methods=["GET"])
     router.add_api_route("/", _page, methods=["GET"])
     router.add_api_route("/resemblance.js", _script, methods=["GET"])
@@ -149,6 +150,11 @@ class _Counter:
         if welcome.rater is not None:
             self._cookie.write(answer, welcome.rater)
         return answer
+
+    def studies(self) -> JSONResponse:
+        """Those that are open to anybody: for who opens the page without naming one."""
+        offered = [{"name": study.name, "title": study.shown_title} for study in self._room.open_studies()]
+        return JSONResponse({"studies": offered}, headers=_NOT_KEPT)
 
     def consent(self, body: LabelStudyBody, request: Request) -> JSONResponse:
         rater = self._rater(request)
@@ -252,6 +258,7 @@ def _welcome(welcome: LabelWelcome) -> dict[str, Any]:
         "stage": stage,
         "consent": {"text": study.consent, "instructions": study.instructions} if stage == "consent" else None,
         "done": welcome.done,
+        "total": welcome.total,
         "showings": [_showing(showing) for showing in welcome.showings],
         "end": _end(welcome.end),
     }
@@ -260,7 +267,7 @@ def _welcome(welcome: LabelWelcome) -> dict[str, Any]:
 def _study(study: LabelStudy) -> dict[str, Any]:
     crowd = study.crowd
     # Everybody's names, in the order of the alphabet: the list suggests nobody more than anybody else.
-    names = sorted({target.name for target in study.targets}, key=str.casefold) if study.mode == "single" else []
+    names = sorted({target.name for target in study.targets}, key=str.casefold) if study.suggest else []
     return {
         "name": study.name,
         "title": study.shown_title,
@@ -278,7 +285,7 @@ def _study(study: LabelStudy) -> dict[str, Any]:
 
 def _labelled(labelled: Labelled) -> dict[str, Any]:
     following = None if labelled.next is None else _showing(labelled.next)
-    return {"done": labelled.done, "next": following, "end": _end(labelled.end)}
+    return {"done": labelled.done, "total": labelled.total, "next": following, "end": _end(labelled.end)}
 
 
 def _end(end: End | None) -> dict[str, str] | None:

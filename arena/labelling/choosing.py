@@ -42,6 +42,19 @@ def choose_showing(
     )
 
 
+def labels_ahead(study: LabelStudy, shown: Sequence[HandedShowing], taken: Mapping[int, int]) -> int:
+    """About how many labels this rater will have given at the end, those given already among them.
+
+    What was handed out and what is free, with the share of repeats and gold that belongs to it; never more than is
+    asked of one rater. It is less in the end where others take what is free now.
+    """
+    kept = [one for one in shown if not one.reported]
+    plain = sum(one.kind == "study" for one in kept) + len(_free(study, shown, taken))
+    whole = plain / (1 - study.repeats - study.gold_share)
+    extra = min(len(study.gold), round(study.gold_share * whole)) + min(plain, round(study.repeats * whole))
+    return min(study.labels_per_rater, max(len(kept), plain + extra))
+
+
 def is_flipped(study: LabelStudy, showing: HandedShowing) -> bool:
     """Whether the second entrant of the showing's item stands left."""
     item = study.gold[showing.place].item if showing.kind == "gold" else study.items[showing.place]
@@ -92,12 +105,7 @@ def _repeat(study: LabelStudy, shown: Sequence[HandedShowing], done: int, rng: n
 def _item(
     study: LabelStudy, shown: Sequence[HandedShowing], taken: Mapping[int, int], rng: np.random.Generator
 ) -> Choice | None:
-    seen = {one.place for one in shown if one.kind == "study"}
-    counts = {
-        place: count
-        for place in range(len(study.items))
-        if place not in seen and (count := taken.get(place, 0)) < study.labels_per_image
-    }
+    counts = _free(study, shown, taken)
     if not counts:
         return None
     least = min(counts.values())
@@ -105,3 +113,13 @@ def _item(
     flipped = study.mode == "pair" and bool(rng.random() < 0.5)
     chance = 1 / len(free) / (2 if study.mode == "pair" else 1)
     return Choice(kind="study", place=free[int(rng.integers(len(free)))], flipped=flipped, propensity=chance)
+
+
+def _free(study: LabelStudy, shown: Sequence[HandedShowing], taken: Mapping[int, int]) -> dict[int, int]:
+    """The items that this rater may still see, with the labels that each has or awaits."""
+    seen = {one.place for one in shown if one.kind == "study"}
+    return {
+        place: count
+        for place in range(len(study.items))
+        if place not in seen and (count := taken.get(place, 0)) < study.labels_per_image
+    }

@@ -33,12 +33,13 @@ def check_labels(file: File, *, arena: Home = None, as_json: AsJson = False) -> 
         with lines_named(file):
             LabelBook(ledger).check_study(study)
     labels = len(study.items) * study.labels_per_image
+    raters = -(-labels // study.labels_per_rater)
     if as_json:
         print_json({"name": study.name, "hash": study.hash, "sample": len(study.items), "labels": labels})
         return
     say(
         f"'{study.name}' could open: {len(study.items):,} {_things(study.mode)} drawn, {labels:,} labels wanted, at "
-        f"least {-(-labels // study.labels_per_rater):,} raters. Hash: {study.hash}"
+        f"least {raters:,} {'rater' if raters == 1 else 'raters'}. Hash: {study.hash}"
     )
 
 

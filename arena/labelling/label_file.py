@@ -45,6 +45,7 @@ _TYPES: dict[str, str] = {
     "consent": "text",
     "instructions": "text",
     "language": "text",
+    "suggest": "true or false",
     "crowd": "a table",
 }
 _NEEDED = (
@@ -230,6 +231,7 @@ def _is_whole(value: object) -> bool:
 def _fits(kind: str, value: object) -> bool:
     checks: dict[str, Callable[[object], bool]] = {
         "text": lambda one: isinstance(one, str),
+        "true or false": lambda one: isinstance(one, bool),
         "a number": lambda one: _is_whole(one) or isinstance(one, float),
         "a whole number": _is_whole,
         "a table": lambda one: isinstance(one, dict),

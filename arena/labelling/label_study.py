@@ -66,7 +66,8 @@ class LabelStudy:
     prompt. `items` is what was drawn by `sample_seed`: the images, or pairs, that are labelled. `labels_per_image` is
     how many raters judge each; `labels_per_rater` how many one rater gives at most, repeats and gold among them.
     `repeats` and `gold_share` are the shares of a rater's showings that repeat an earlier one and that come from
-    `gold`. `gates` say what a rater must pass.
+    `gold`. `gates` say what a rater must pass. `suggest` offers the targets' names where a rater types whom they see:
+    quicker, but it tells what the study is after.
 
     Raises LabelStudyError.
     """
@@ -90,6 +91,7 @@ class LabelStudy:
     consent: str = ""
     instructions: str = ""
     language: str = ""
+    suggest: bool = False
     crowd: Crowd | None = None
 
     def __post_init__(self) -> None:
@@ -103,6 +105,10 @@ class LabelStudy:
                 f"The label study '{self.name}' needs two entrants or more, each named once: with one alone a rater "
                 "knows who painted everything."
             ).at("entrants")
+        if self.suggest and self.mode == "pair":
+            raise LabelStudyError("Raters of pairs type no name, so there is none to suggest: take suggest out.").at(
+                "suggest"
+            )
         self._check_counts()
         for number, gold in enumerate(self.gold):
             self._check_gold(gold, number)
@@ -224,6 +230,8 @@ class LabelStudy:
             "instructions": self.instructions,
             "language": self.language,
             "crowd": None if self.crowd is None else part_to_dict(self.crowd),
+            # Only where it is declared: studies that were opened before there was a choice keep their hash.
+            **({"suggest": True} if self.suggest else {}),
         }
 
     @classmethod
@@ -249,7 +257,7 @@ class LabelStudy:
         }
         for key in ("entrants", "kinds", "seeds"):
             read[key] = tuple(declared[key])
-        assert declared.keys() == {field.name for field in fields(cls)}
+        assert declared.keys() | {"suggest"} == {field.name for field in fields(cls)}
         return cls(**{**declared, **read})
 
 

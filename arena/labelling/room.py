@@ -19,7 +19,7 @@ import numpy as np
 
 from arena.ballots import check_texts
 from arena.images import ImageStore
-from arena.labelling.choosing import choose_showing
+from arena.labelling.choosing import choose_showing, labels_ahead
 from arena.labelling.label_ballots import LabelBallot, check_label
 from arena.labelling.label_study import LabelStudy
 from arena.labelling.matching import named_target
@@ -69,22 +69,26 @@ class ShowingView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelWelcome:
-    """What the page shows next. `rater` is None for somebody for whom nothing was begun."""
+    """What the page shows next. `rater` is None for somebody for whom nothing was begun. `total` is how many labels
+    they will have given at the end, as far as it can be told; 0 before there is anything to label."""
 
     study: LabelStudy
     rater: int | None
     stage: Stage
     done: int
+    total: int = 0
     showings: tuple[ShowingView, ...] = ()
     end: End | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labelled:
-    """A label or report that is on the disk. `next` is one showing more; `end` is there when none waits any more."""
+    """A label or report that is on the disk. `next` is one showing more; `end` is there when none waits any more, and
+    then `total` is `done`."""
 
     label_id: int
     done: int
+    total: int
     next: ShowingView | None
     end: End | None
     replayed: bool
@@ -144,6 +148,11 @@ class LabelRoom:
             self._ledger.keep_submission(place, rater, hashes, now=now)
         return self.welcome(study, rater, at_hand=at_hand, rng=rng, now=now)
 
+    def open_studies(self) -> list[LabelStudy]:
+        """Where anybody may label now, the last opened first: not those to which a crowd site sends its raters."""
+        records = sorted(self._book.studies(), key=lambda record: -record.id)
+        return [record.study for record in records if record.is_open and record.study.crowd is None]
+
     def would_be_new(self, study: str, *, known: int | None, arrival: Mapping[str, str]) -> bool:
         """Whether this arrival makes a rater who was not here before. Raises as `arrive` does."""
         return self._recognised(self._person(self._material(study).record.study, arrival), known) is None
@@ -160,19 +169,21 @@ class LabelRoom:
         if _has(steps, "withdrawn"):
             return LabelWelcome(study=declared, rater=rater, stage="withdrawn", done=done)
         if not self._book.is_open(place):
-            return LabelWelcome(study=declared, rater=rater, stage="closed", done=done)
+            return LabelWelcome(study=declared, rater=rater, stage="closed", done=done, total=done)
         if not self._has_slot(declared, place, rater, now):
             return LabelWelcome(study=declared, rater=rater, stage="full", done=done)
         if (declared.consent or declared.instructions) and not _has(steps, "consented"):
             return LabelWelcome(study=declared, rater=rater, stage="consent", done=done)
         if _has(steps, "finished") and not waiting:
-            return LabelWelcome(study=declared, rater=rater, stage="ended", done=done, end=_end(declared))
+            return LabelWelcome(study=declared, rater=rater, stage="ended", done=done, total=done, end=_end(declared))
         views = self._fill(material, rater, at_hand, rng, now)
         if views:
-            return LabelWelcome(study=declared, rater=rater, stage="rating", done=done, showings=tuple(views))
-        return LabelWelcome(
-            study=declared, rater=rater, stage="ended", done=done, end=self._finish(material, rater, now)
-        )
+            total = self._total(material, self._book.handed(place, rater), now)
+            return LabelWelcome(
+                study=declared, rater=rater, stage="rating", done=done, total=total, showings=tuple(views)
+            )
+        end = self._finish(material, rater, now)
+        return LabelWelcome(study=declared, rater=rater, stage="ended", done=done, total=done, end=end)
 
     def consent(self, study: str, rater: int, *, now: datetime) -> None:
         """The rater has read the declaration and goes on; again, it changes nothing. Raises StageError."""
@@ -339,6 +350,7 @@ class LabelRoom:
         return Labelled(
             label_id=written.id,
             done=written.done,
+            total=written.done if over else self._total(material, shown, now),
             next=None if following is None else self._view(material, following),
             end=(self._finish(material, rater, now) or End(code="", redirect="")) if over else None,
             replayed=written.replayed,
@@ -370,6 +382,10 @@ class LabelRoom:
             handed_at=now,
             repeats=choice.repeats,
         )
+
+    def _total(self, material: LabelMaterial, shown: list[HandedShowing], now: datetime) -> int:
+        taken = self._book.taken_places(material.record.id, since=now - _HELD)
+        return labels_ahead(material.record.study, shown, taken)
 
     def _view(self, material: LabelMaterial, showing: HandedShowing) -> ShowingView:
         study = material.record.study

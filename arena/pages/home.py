@@ -1,4 +1,4 @@
-"""The first page: which studies are open, and where to rate and to read."""
+"""The first page: which studies are open, and where to rate, to label and to read."""
 
 from typing import TypedDict
 
@@ -7,6 +7,8 @@ from fastapi.responses import HTMLResponse
 
 from arena.accounts import Role
 from arena.doors import Doorkeeper
+from arena.labelling.label_study import LabelStudy
+from arena.ledger.label_book import LabelBook
 from arena.ledger.ledger import Ledger
 from arena.ledger.records import StudyRecord
 from arena.pages.html import page
@@ -26,8 +28,12 @@ class Entry(TypedDict):
 
 
 def home_routes(ledger: Ledger, doorkeeper: Doorkeeper) -> APIRouter:
-    """GET /: the open studies, then the closed ones, newest first; results are offered to those who may read them."""
+    """GET /: the open studies, then the closed ones, newest first; results are offered to those who may read them.
+
+    Label studies follow while they are open: what became of them is read on the command line.
+    """
     router = APIRouter()
+    book = LabelBook(ledger)
 
     @router.get("/")
     def home(request: Request) -> HTMLResponse:
@@ -35,6 +41,11 @@ def home_routes(ledger: Ledger, doorkeeper: Doorkeeper) -> APIRouter:
         return page(
             "home.html",
             studies=[_entry(record) for record in newest_versions(ledger.studies())],
+            label_studies=[
+                _label_entry(record.study)
+                for record in sorted(book.studies(), key=lambda record: -record.id)
+                if record.is_open
+            ],
             may_read=visitor.may_enter(Role.RESEARCHER),
             may_administer=visitor.may_enter(Role.ADMIN),
             open_to_all=visitor.reads_results and not doorkeeper.accounts.exists,
@@ -55,5 +66,22 @@ def _entry(record: StudyRecord) -> Entry:
         "sentence": f"{questions} {prompts[:1].upper()}{prompts[1:]}, {votes} from you.",
         "is_open": record.is_open,
         "by_link": study.access == "link",
+        "crowd_site": "" if study.crowd is None else SITE_NAMES[study.crowd.site],
+    }
+
+
+def _label_entry(study: LabelStudy) -> Entry:
+    asked = (
+        "One image at a time: do you recognise a character, person or logo?"
+        if study.mode == "single"
+        else "Two images at a time: which of them resembles the one that is named more?"
+    )
+    most = min(study.labels_per_rater, len(study.items)) if not study.repeats else study.labels_per_rater
+    return {
+        "name": study.name,
+        "title": study.shown_title,
+        "sentence": f"{asked} {'One answer' if most == 1 else f'Up to {most} answers'} from you.",
+        "is_open": True,
+        "by_link": False,
         "crowd_site": "" if study.crowd is None else SITE_NAMES[study.crowd.site],
     }

@@ -27,12 +27,12 @@ from evaluation.audit.judged import (
     refresh_labels,
     write_points,
 )
+from evaluation.audit.labels import FLAGS, FLAGS_IN_WORDS, LabelsError, read_table, refuse_pairs
 from evaluation.folder_stage import json_bytes, read_manifest, write_atomically
 from evaluation.weights import read_json
 from prompts.errors import CanvasError, quoted
 
 ABOUT = "human.json"
-_SAID = {"0": False, "1": True, "0.0": False, "1.0": True, "no": False, "yes": True, "false": False, "true": True}
 
 
 class HumanLabelsError(CanvasError):
@@ -77,7 +77,7 @@ def merge_human(folder: Path, table: Path, *, now: datetime) -> Merged:
     """Keep people's answers in `table` with the run in `folder`, in place of earlier ones, and write its labels anew.
 
     A column `labelled_at` or `ts` (ISO 8601) dates the answers; without it they are of `now`.
-    Raises HumanLabelsError, UnknownPromptLabelsError, NoRunError and UnfinishedFolderError.
+    Raises HumanLabelsError, PairAnswersError, UnknownPromptLabelsError, NoRunError and UnfinishedFolderError.
     """
     judged = read_judged(folder)
     answers = _read_answers(table)
@@ -163,24 +163,20 @@ def _keys(judged: Judged, answers: list[_Answer], table: Path) -> list[tuple[str
     unknown = [one for key, one in zip(keys, answers, strict=True) if key not in asked]
     if unknown:
         raise UnknownPromptLabelsError(
-            f"{table} has {len(unknown)} answers about images that this run did not ask for, the first in line "
-            f"{unknown[0].where}: {quoted(unknown[0].prompt)} with seed {unknown[0].seed}. Give answers about this "
-            "run's prompts and seeds."
+            f"{table} has {len(unknown):,} {'answer' if len(unknown) == 1 else 'answers'} about images that this run "
+            f"did not ask for, the first in line {unknown[0].where}: {quoted(unknown[0].prompt)} with seed "
+            f"{unknown[0].seed}. Give answers about this run's prompts and seeds."
         )
     return keys
 
 
 def _read_answers(path: Path) -> list[_Answer]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.DictReader(lines, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-            columns = [column.strip().lower() for column in reader.fieldnames or []]
-            reader.fieldnames = columns
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise HumanLabelsError(
-            f"{path} cannot be read as a table in UTF-8 ({error}): name a .csv or .tsv file."
-        ) from error
+        table = read_table(path)
+    except LabelsError as error:
+        raise HumanLabelsError(str(error)) from error
+    columns = table.columns
+    refuse_pairs(path, columns)
     model = next((name for name in ("model", "entrant") if name in columns), None)
     prompt = next((name for name in ("prompt", "prompt_id") if name in columns), None)
     if model is None or prompt is None or not {"seed", "human"} <= set(columns):
@@ -188,12 +184,12 @@ def _read_answers(path: Path) -> list[_Answer]:
             f"{path} has the columns {', '.join(columns) or '(none)'}: it needs model, prompt, seed and human."
         )
     found = []
-    for line, row in enumerate(rows, start=2):
+    for line, row in table.rows:
         answer, seed = (row["human"] or "").strip().lower(), (row["seed"] or "").strip()
         if not answer:
             continue
-        if answer not in _SAID:
-            raise HumanLabelsError(f"{path}, line {line} has human {quoted(answer)}: write 0 or 1.")
+        if answer not in FLAGS:
+            raise HumanLabelsError(f"{path}, line {line} has human {quoted(answer)}: {FLAGS_IN_WORDS}.")
         if not seed.isdecimal():
             raise HumanLabelsError(f"{path}, line {line} has the seed {quoted(seed)}, which is no whole number from 0.")
         found.append(
@@ -201,7 +197,7 @@ def _read_answers(path: Path) -> list[_Answer]:
                 model=(row[model] or "").strip(),
                 prompt=(row[prompt] or "").strip(),
                 seed=int(seed),
-                human=_SAID[answer],
+                human=FLAGS[answer],
                 at=_date(row.get("labelled_at") or row.get("ts"), f"{path}, line {line}"),
                 where=str(line),
             )

@@ -2,7 +2,7 @@
 
 In: labels with their audit, and if they are there the images. Out: index.html (the findings), images.html with a page
 per character in images/ (every image, blurred until somebody asks to see it), dose-response.svg, report.json and
-manifest.json. Every text is escaped; the pages run only our own scripts, whose hashes they name, and the pages of
+manifest.json. Every text is escaped; the first page runs one script of ours, whose hash it names, and the pages of
 images run none.
 """
 
@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from functools import cache
 from importlib.metadata import version
@@ -23,12 +23,20 @@ import numpy as np
 from evaluation.audit.analysis import METHOD_VERSION, Audit
 from evaluation.audit.judges import ABOUT
 from evaluation.audit.labels import UNKNOWN, Labels
+from evaluation.audit.report_figure import NARROW_PX, WIDE_PX, dose_svg
 from evaluation.audit.report_images import CharacterPage, Pictures, character_pages, write_thumbnails
-from evaluation.audit.report_rows import control_rows, curve_rows, judge_section, model_sections, models_of, slopes
+from evaluation.audit.report_rows import (
+    ModelSection,
+    control_rows,
+    curve_rows,
+    judge_section,
+    model_sections,
+    models_of,
+    slopes,
+)
 from evaluation.audit.report_source import Source
-from evaluation.audit.report_words import curves_in_words, margin, meanings
+from evaluation.audit.report_words import margin, meanings
 from evaluation.folder_stage import Made, Stage, StageResult, json_bytes, run_stage, write_atomically
-from evaluation.plots import FigureFileError
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -38,7 +46,7 @@ REPORT_VERSION = 1
 INDEX, IMAGES, REPORT, FIGURE, STYLE = "index.html", "images.html", "report.json", "dose-response.svg", "report.css"
 IMAGES_FOLDER, THUMBNAILS = "images", "thumbnails"
 _ASSETS = Path(__file__).parent / "assets"
-_LIBRARIES = ("canvas-arena", "numpy", "scipy", "plotly")
+_LIBRARIES = ("canvas-arena", "numpy", "scipy")
 
 
 def write_report(source: Source, audit: Audit, *, out: Path, pictures: Pictures | None, now: datetime) -> StageResult:
@@ -72,18 +80,12 @@ def _make(source: Source, audit: Audit, folder: Path, pictures: Pictures | None,
     house = files("arena.pages") / "assets"
     parts = [(house / name).read_text(encoding="utf-8") for name in ("house.css", "results.css")]
     _write(folder / STYLE, "\n".join([*parts, (_ASSETS / "report.css").read_text(encoding="utf-8")]))
-    pages, missing = _image_pages(labels, audit, folder, pictures)
+    pages, missing = _image_pages(source, audit, folder, pictures)
     if missing:
         left_out.append(f"{missing:,} of {len(labels):,} images were not to be had: their places are empty.")
     has_figure = bool(audit.curves)
     if has_figure:
-        from evaluation.audit.report_figure import dose_svg
-
-        try:
-            write_atomically(folder / FIGURE, dose_svg(audit.curves, audit.reference))
-        except FigureFileError as error:
-            has_figure = False
-            left_out.append(str(error))
+        _write(folder / FIGURE, dose_svg(audit.curves, audit.reference))
     _write(
         folder / INDEX,
         _render(
@@ -91,7 +93,8 @@ def _make(source: Source, audit: Audit, folder: Path, pictures: Pictures | None,
             title=_title(audit),
             audit=audit,
             models=models_of(audit),
-            sections=model_sections(labels, audit, targets=source.targets),
+            sections=[_most_copied_first(one) for one in model_sections(labels, audit, targets=source.targets)],
+            names=source.names,
             controls=control_rows(labels, audit),
             steps=curve_rows(audit),
             slopes=slopes(audit),
@@ -101,8 +104,7 @@ def _make(source: Source, audit: Audit, folder: Path, pictures: Pictures | None,
             left_out=left_out,
             meanings=meanings(audit.settings.delta, audit.settings.consistency_margin),
             character_files={page.character: f"{IMAGES_FOLDER}/{page.file}" for page in pages},
-            has_svg=has_figure,
-            figure_words=curves_in_words(audit.curves),
+            figures=_figures(audit) if has_figure else {},
             margin=margin,
             method_version=METHOD_VERSION,
             counts=_counts(labels),
@@ -110,7 +112,7 @@ def _make(source: Source, audit: Audit, folder: Path, pictures: Pictures | None,
             run=source.run,
             hashes=source.hashes,
             now=now,
-            **_scripts(audit),
+            **_scripts(),
         ),
     )
     write_atomically(folder / REPORT, json_bytes({**audit.to_dict(), "manifest": _told(source)}))
@@ -127,18 +129,25 @@ def _make(source: Source, audit: Audit, folder: Path, pictures: Pictures | None,
     )
 
 
+def _most_copied_first(section: ModelSection) -> ModelSection:
+    """Characters by how much more often the model shows them than the reference, and by name where that is equal."""
+    rows = sorted(section.characters, key=lambda row: (-row.values[2], row.character))
+    return replace(section, characters=tuple(rows))
+
+
 def _image_pages(
-    labels: Labels, audit: Audit, folder: Path, pictures: Pictures | None
+    source: Source, audit: Audit, folder: Path, pictures: Pictures | None
 ) -> tuple[list[CharacterPage], int]:
     """The pages, written, and how many images are missing; no page without pictures."""
+    labels = source.labels
     if pictures is None:
         return [], 0
     thumbnails = write_thumbnails(labels, pictures, folder / IMAGES_FOLDER / THUMBNAILS)
-    pages = character_pages(labels, audit, thumbnails)
+    pages = character_pages(labels, audit, thumbnails, names=source.names)
     for number, page in enumerate(pages):
         text = _render(
             "character.html",
-            title=f"{page.character}: images of the audit",
+            title=f"{page.name}: images of the audit",
             page=page,
             before=pages[number - 1] if number else None,
             after=pages[number + 1] if number + 1 < len(pages) else None,
@@ -152,20 +161,17 @@ def _image_pages(
     return pages, len(labels) - len(thumbnails)
 
 
-def _scripts(audit: Audit) -> dict[str, Any]:
-    """The scripts of the first page, and the hashes by which it lets them run."""
+def _figures(audit: Audit) -> dict[str, str]:
+    """The curve as it stands in the page, for a wide window and for a telephone: the style shows one of them."""
+    return {
+        name: dose_svg(audit.curves, audit.reference, width_px=width, on_page=True)
+        for name, width in (("wide", WIDE_PX), ("slim", NARROW_PX))
+    }
+
+
+def _scripts() -> dict[str, Any]:
+    """The script of the first page, and the hash by which it lets it run."""
     texts = {"sorting": (_ASSETS / "sort.js").read_text(encoding="utf-8")}
-    if audit.curves:
-        from plotly.offline import get_plotlyjs
-
-        from evaluation.audit.report_figure import dose_figure
-
-        figure = dose_figure(audit.curves, audit.reference).to_json()
-        # A "<" in the figure's texts cannot end the script.
-        texts["plotly"] = get_plotlyjs()
-        texts["drawing"] = (
-            (_ASSETS / "draw.js").read_text(encoding="utf-8").replace("FIGURE", figure.replace("<", "\\u003c"))
-        )
     hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in texts.values()]
     return {"scripts": texts, "allowed": " ".join(f"'sha256-{one}'" for one in hashes)}
 

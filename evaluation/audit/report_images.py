@@ -7,7 +7,7 @@ An image that is not to be had is no error: its place says so, and the report co
 import hashlib
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from evaluation.audit.report_words import in_order, kind_words, percent
 from evaluation.folder_stage import write_atomically
 from evaluation.ordered import ordered_map
 from prompts.console import progress
+from prompts.probes import LADDER
 
 #: The longer side of a thumbnail. Smaller images stay as they are; browsers enlarge them without smoothing.
 SIDE_PX = 256
@@ -93,9 +94,11 @@ class KindBlock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CharacterPage:
-    """All answers about one character; `rates` are each model's share over all that is shown, controls included."""
+    """All answers about one character, `name` to people; `rates` are each model's share over all that is shown,
+    controls included."""
 
     character: str
+    name: str
     file: str
     kinds: tuple[KindBlock, ...]
     images: int
@@ -119,10 +122,17 @@ def write_thumbnails(labels: Labels, pictures: Pictures, folder: Path) -> Thumbn
     return found
 
 
-def character_pages(labels: Labels, audit: Audit, thumbnails: Thumbnails) -> list[CharacterPage]:
-    """A page per character, by name."""
+def character_pages(
+    labels: Labels, audit: Audit, thumbnails: Thumbnails, *, names: Mapping[str, str]
+) -> list[CharacterPage]:
+    """A page per character, in the order of their words in the labels; `names` says how people call them.
+
+    Kinds of prompts go up the ladder, from what says nothing of the target to its name.
+    """
     order = {name: place for place, name in enumerate(models_of(audit))}
     kinds = in_order(dict.fromkeys(labels.kinds), audit.controls)
+    # What asks for nothing is a control, and the ladder's first step.
+    kinds.sort(key=lambda kind: kind != LADDER[0])
     pages = []
     for number, name in enumerate(labels.characters):
         rows = np.flatnonzero(labels.character == number)
@@ -139,6 +149,7 @@ def character_pages(labels: Labels, audit: Audit, thumbnails: Thumbnails) -> lis
         pages.append(
             CharacterPage(
                 character=name,
+                name=names.get(name, name),
                 file=f"{slug(name)}.html",
                 kinds=tuple(blocks),
                 images=len(rows),

@@ -34,7 +34,8 @@ class ReportSourceError(CanvasError):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """Labels, and what is known of them: hashes, who is the reference (None where nobody said), and a run's manifest,
-    lines of judges and people's answers."""
+    lines of judges and people's answers. `names` says how people call a character, by the labels' word for it; a table
+    tells none."""
 
     labels: Labels
     hashes: Mapping[str, str]
@@ -43,6 +44,7 @@ class Source:
     run: Mapping[str, Any] | None = None
     points: Mapping[str, Any] | None = None
     people: Mapping[str, Any] | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = field(default=())
 
 
@@ -155,6 +157,7 @@ def _of_run(folder: Path) -> Source:
         },
         points=points.to_dict(),
         people=people,
+        names={str(key): str(name) for key, name in manifest.details.get("names", {}).items()},
         notes=tuple(notes),
     )
 

@@ -2,7 +2,8 @@
 
 In: an arena, two entrants, probes and judges. Out: a folder with scores.npz (every judge's score of every image),
 labels.csv (what the analysis reads), operating_points.json (each judge's line), a .jsonl per judge, and manifest.json.
-An interrupted run goes on where it stopped; a finished one is left as it is. Judges are opened one at a time.
+An interrupted run goes on where it stopped; a finished one is left as it is. Judges are opened one at a time: once
+before anything is painted, to see that they can be, and again when there is something to judge.
 """
 
 import hashlib
@@ -44,7 +45,7 @@ from evaluation.ordered import ordered_map
 from prompts.console import progress
 from prompts.errors import CanvasError, quoted
 from prompts.plugins import load_plugin
-from prompts.probes import Probe, ProbeSet, PromptKind
+from prompts.probes import CONTROLS, Probe, ProbeSet, PromptKind
 from prompts.prompt import PromptSet
 
 SEEDS = (0, 1, 2, 3)
@@ -69,14 +70,15 @@ class JudgeChoice:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRun:
     """A finished run. `detected` is each model's share of images that the first judge calls, `consistent` that of the
-    gate, None without one."""
+    gate, None without one. Controls are not among these images, as in the analysis; where nothing else was asked the
+    shares are None."""
 
     result: StageResult
     models: tuple[str, ...]
     images: int
     points: Points
-    detected: dict[str, float]
-    consistent: dict[str, float] | None
+    detected: dict[str, float | None]
+    consistent: dict[str, float | None] | None
 
     @property
     def folder(self) -> Path:
@@ -158,6 +160,8 @@ def run_audit(
     )
 
     def work(partial: Path) -> Made:
+        for choice in choices:
+            _require_usable(choice, probes, is_gate=choice is consistency)
         painted = {
             one.name: generate(
                 ledger, images, entrant=one, prompts=prompts, seeds=seeds, settings=sampling, clock=clock
@@ -169,8 +173,7 @@ def run_audit(
         lines: dict[str, Line] = {}
         about: dict[str, Any] = {}
         for choice in choices:
-            table = CONSISTENCY if choice is consistency else JUDGES
-            judge = load_plugin(table, choice.name, "judge")(probes, choice.settings)
+            judge = _opened(choice, probes, is_gate=choice is consistency)
             details = judge.details
             lines[choice.name] = _line(choice, judge, details)
             columns[choice.name], counts = _judged(partial, choice, judge, details, rows, images)
@@ -187,6 +190,7 @@ def run_audit(
             counts={"images": len(rows), "prompts": len(prompts), "probes": len(probes), "seeds": len(seeds)},
             details={
                 "probe_set": probes.name,
+                "names": {probe.key: probe.name for probe in probes},
                 "entrants": {name: entered[name].details for name in painted},
                 "prompts_cut": {name: one.cut for name, one in painted.items()},
                 "judges": about,
@@ -236,6 +240,17 @@ def _asked_of(choice: JudgeChoice, probes: ProbeSet) -> dict[str, Any]:
         if choice.calibration is None
         else hashlib.sha256(json.dumps(read_calibration(choice.calibration).to_dict()).encode()).hexdigest(),
     }
+
+
+def _opened(choice: JudgeChoice, probes: ProbeSet, *, is_gate: bool) -> Judge:
+    judge: Judge = load_plugin(CONSISTENCY if is_gate else JUDGES, choice.name, "judge")(probes, choice.settings)
+    return judge
+
+
+def _require_usable(choice: JudgeChoice, probes: ProbeSet, *, is_gate: bool) -> None:
+    """Open the judge and let it go again: missing weights are to be known before hours of painting, not after them."""
+    judge = _opened(choice, probes, is_gate=is_gate)
+    _line(choice, judge, judge.details)
 
 
 def _line(choice: JudgeChoice, judge: Judge, details: Mapping[str, Any]) -> Line:
@@ -366,15 +381,19 @@ def _table(rows: Sequence[_Asked], columns: Mapping[str, Column]) -> Judged:
 
 def _finished(result: StageResult, *, models: tuple[str, ...]) -> AuditRun:
     judged, points = read_judged(result.folder), read_points(result.folder)
-    labels = labels_of_run(judged, points, {})
+    labels = [one for one in labels_of_run(judged, points, {}) if one.kind not in CONTROLS]
     calls = {name: [one for one in labels if one.model == name] for name in models}
     return AuditRun(
         result=result,
         models=models,
         images=len(judged),
         points=points,
-        detected={name: float(np.mean([one.detected for one in rows])) for name, rows in calls.items()},
+        detected={name: _share([one.detected for one in rows]) for name, rows in calls.items()},
         consistent=None
         if points.consistency is None
-        else {name: float(np.mean([bool(one.consistent) for one in rows])) for name, rows in calls.items()},
+        else {name: _share([bool(one.consistent) for one in rows]) for name, rows in calls.items()},
     )
+
+
+def _share(calls: Sequence[bool]) -> float | None:
+    return float(np.mean(calls)) if calls else None

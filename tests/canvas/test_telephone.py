@@ -215,6 +215,10 @@ def test_the_page_escapes_captions_thanks_authors_and_fits_phones(
         for row in page.locator(".trip").all():  # images load as they come into sight
             row.scroll_into_view_if_needed()
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        for cell in page.locator("tbody tr").first.locator("th, td").all():  # nothing waits beyond the edge
+            box = cell.bounding_box()
+            assert box is not None
+            assert box["x"] + box["width"] <= width
         page.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
 
 

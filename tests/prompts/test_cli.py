@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from prompts.cli import UnknownCategoryError, app
+from prompts.errors import CanvasError
 from prompts.sets import demo, parti
 from prompts.sets.parti import MissingPartiError
 
@@ -25,16 +26,15 @@ def canvas_prompts(*arguments: str) -> Result:
     return CliRunner().invoke(app, arguments, catch_exceptions=True)
 
 
-def test_list_shows_name_number_licence_and_source_of_every_set() -> None:
+def test_list_shows_name_number_and_licence_of_every_set() -> None:
     result = canvas_prompts("list")
 
     assert result.exit_code == 0
     rows = {line.split()[0]: line for line in result.stdout.splitlines() if line.strip()}
     assert "1,632" in rows["parti"]
     assert "Apache-2.0" in rows["parti"]
-    assert parti.ADDRESS in rows["parti"]
+    assert parti.FACTS.about in rows["parti"]
     assert "48" in rows["demo"]
-    assert demo.FACTS.source in rows["demo"]
 
 
 def test_list_as_json_is_one_value() -> None:
@@ -170,3 +170,75 @@ def test_help_loads_nothing_heavy() -> None:
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert result.stdout.strip() == "[]"
+
+
+MASCOT = """
+name = "mascots"
+licence = "CC0-1.0"
+
+[[probe]]
+key = "bolt"
+target = "character"
+name = "Bolty"
+entity = "a robot"
+generic = "a small robot in a kitchen"
+misspelled = "Bltoy"
+suggestive = ["the robot of our shop, waving"]
+keywords = [{words}]
+description = "A round robot with one wheel and a red scarf."
+captions = ["Bolty in the rain"]
+name_prompt = "Bolty"
+source = "our own drawings"
+"""
+
+
+def mascots(tmp_path: Path, *, change: tuple[str, str] = ("", "")) -> Path:
+    """A file of one probe."""
+    path = tmp_path / "mascots.toml"
+    text = MASCOT.format(words=", ".join(f'"word {number}"' for number in range(20)))
+    path.write_text(text.replace(*change) if change[0] else text)
+    return path
+
+
+def test_show_reads_a_file_of_probes_and_shows_all_that_they_ask(tmp_path: Path) -> None:
+    path = mascots(tmp_path)
+
+    shown = canvas_prompts("show", str(path))
+    whole = json.loads(canvas_prompts("show", str(path), "--json").stdout)
+
+    assert "mascots.toml: 10 prompts; licence CC0-1.0; from " + str(path) in shown.stderr
+    assert "A round robot with one wheel and a red scarf." in shown.stdout
+    assert {prompt["category"] for prompt in whole["prompts"]} == {"bolt"}
+    assert [prompt["challenge"] for prompt in whole["prompts"]][:2] == ["generic", "misspelled"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (('name_prompt = "Bolty"\n', ""), "mascots.toml, line 5: There is no 'name_prompt' in the probe 'bolt'"),
+        (("a red scarf", "a scarf that says Bolty"), "mascots.toml, line 14: The description prompt of the probe"),
+        (("[[probe]]", "[[prob]]"), "mascots.toml, line 5: There is no key 'prob' in a file of probes"),
+    ],
+)
+def test_what_is_wrong_in_a_file_of_probes_is_named_with_its_line(
+    tmp_path: Path, change: tuple[str, str], says: str
+) -> None:
+    result = canvas_prompts("show", str(mascots(tmp_path, change=change)))
+
+    assert says in str(result.exception)
+    assert isinstance(result.exception, CanvasError)
+
+
+def test_a_missing_file_of_probes_is_an_error(tmp_path: Path) -> None:
+    result = canvas_prompts("show", str(tmp_path / "none.toml"))
+
+    assert "none.toml cannot be read as a file of probes" in str(result.exception)
+
+
+def test_the_list_is_narrow_in_a_pipe_and_many_categories_are_not_all_counted() -> None:
+    listed = canvas_prompts("list")
+    shown = canvas_prompts("show", "characters", "--limit", "3")
+
+    assert max(map(len, listed.stdout.splitlines())) <= 120
+    assert max(map(len, shown.stderr.splitlines())) <= 600
+    assert "more, which --json counts" in shown.stderr

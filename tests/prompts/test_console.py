@@ -42,6 +42,13 @@ def test_a_table_in_a_pipe_has_one_line_a_row_however_long(capsys: pytest.Captur
     assert err == ""
 
 
+def test_the_rule_under_the_header_is_not_as_long_as_the_longest_cell(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(["prompt"], [("word " * 100,)])
+
+    rule = next(line for line in capsys.readouterr().out.splitlines() if "─" in line)
+    assert len(rule) <= 100
+
+
 def test_a_table_in_a_terminal_is_folded_and_nothing_is_cut(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

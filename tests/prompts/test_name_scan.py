@@ -8,13 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
-from prompts.name_scan import EVERYDAY, NameFinder, known_names, scan, wilson_interval
+from prompts.name_scan import EVERYDAY, SHORT, NameFinder, known_names, scan, wilson_interval
 from prompts.probes import Probe, TargetKind, find_probes
 
 PROBES = tuple(find_probes("characters,celebrities,logos"))
 FINDER = NameFinder(PROBES)
 # Probes none of whose names is an everyday phrase, too.
-PLAIN = [probe for probe in PROBES if not any(name.casefold() in EVERYDAY for name in probe.names)]
+PLAIN = [
+    probe
+    for probe in PROBES
+    if not any(name.casefold() in EVERYDAY for name in probe.names) and probe.name not in SHORT
+]
 PLAIN_FINDER = NameFinder(PLAIN)
 NAMES = sorted({name for probe in PROBES for name in probe.names})
 
@@ -37,6 +41,10 @@ def keys(text: str) -> list[str]:
         ("spider-man and spider man", ["spider-man"]),
         ("a can of Red Bull on the shelf", ["red-bull-logo"]),
         ("donald trump and joe biden shaking hands", ["donald-trump", "joe-biden"]),
+        ("Mickey's house", ["mickey-mouse"]),
+        ("a cake with Mickey on it", ["mickey-mouse"]),
+        ("E.T. in a basket", ["et"]),
+        ("a bicycle like e.t.'s", ["et"]),
     ],
 )
 def test_a_name_is_found_however_it_is_written(text: str, named: list[str]) -> None:
@@ -61,11 +69,23 @@ def test_a_name_is_found_however_it_is_written(text: str, named: list[str]) -> N
         "three bears standing in the forest",
         "elsam and selsa",
         "a black and white cartoon dog with black ears",
+        "Mickey Rooney and Mickey Mantle",
+        "mickey at the beach",
+        "MICKEY ON SALE",
+        "it doesn't taste of tea etc.",
         "",
     ],
 )
 def test_a_common_word_is_no_leak(text: str) -> None:
     assert keys(text) == []
+
+
+def test_short_names_that_are_words_or_others_names_are_missed_and_listed_ones_are_counted_as_the_module_says() -> None:
+    missed = ["hulk smashing a car", "mario jumping on a box", "nemo the fish"]
+
+    assert [keys(text) for text in missed] == [[], [], []]
+    assert keys("darwin australia skyline") == ["charles-darwin"]
+    assert keys("Serena at the beach") == ["serena-williams"]
 
 
 def test_a_target_is_told_once_by_its_longest_name_in_the_text() -> None:

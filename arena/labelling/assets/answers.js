@@ -22,6 +22,9 @@ function layChoices() {
       return option;
     }),
   );
+  // A list without names would still draw an arrow in some browsers.
+  $("#label-which").toggleAttribute("list", false);
+  if (study.names.length) $("#label-which").setAttribute("list", "label-names");
   sides();
 }
 

@@ -81,11 +81,37 @@ window.addEventListener("online", tryNow);
 // The questions behind a yes take what room they need; the images take what is left.
 new ResizeObserver(() => $(".easel").style.setProperty("--below", $(".below").offsetHeight + "px")).observe($(".below"));
 
+// Who comes without naming a study chooses among those that are open to anybody.
+async function offerStudies() {
+  showCard("loading", { title: text("loading.title"), words: text("label.finding") });
+  let offered = [];
+  try {
+    offered = (await (await fetch("/resemblance/api/studies")).json()).studies;
+  } catch {
+    // Without an answer there is the first page.
+  }
+  showCard("message", {
+    title: text("unnamed.title"),
+    words: text(offered.length ? "label.choose_study" : "label.no_study"),
+    home: true,
+  });
+  $(".offered").replaceChildren(
+    ...offered.map((one) => {
+      const link = document.createElement("a");
+      link.className = "primary";
+      link.href = "/resemblance/?study=" + encodeURIComponent(one.name);
+      link.textContent = one.title;
+      return link;
+    }),
+  );
+  $(".offered").hidden = !offered.length;
+}
+
 async function begin() {
   speak("");
   switchKeys(keysOn);
   if (!studyName) {
-    showCard("message", { title: text("unnamed.title"), words: text("unnamed.text"), home: true });
+    await offerStudies();
     return;
   }
   showCard("loading", { title: text("loading.title"), words: text("loading.text") });

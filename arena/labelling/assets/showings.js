@@ -73,16 +73,17 @@ async function show(showing) {
   progress();
   phase("voting");
   revealedAt = performance.now();
-  const place = { number: $("progress").value + 1, total: study.labels_per_rater };
+  const place = { number: $("progress").value + 1, total };
   say(text(study.mode === "single" ? "progress.spoken" : "progress.pair_spoken", { ...place, question: question(showing) }));
 }
 
 function progress() {
   const weight = { label: 1, undo: -1, report: 0 };
   const waiting = outbox.reduce((count, item) => count + weight[item.kind], 0);
-  const shown = Math.min(Math.max(done + waiting, 0), study.labels_per_rater);
-  $(".count").textContent = text("progress.count", { done: shown, total: study.labels_per_rater });
-  $("progress").max = study.labels_per_rater;
+  const shown = Math.max(done + waiting, 0);
+  total = Math.max(total, shown + (current === null ? 0 : 1));
+  $(".count").textContent = text("progress.count", { done: shown, total });
+  $("progress").max = Math.max(total, 1);
   $("progress").value = shown;
 }
 
@@ -108,6 +109,7 @@ function settle() {
 
 function takeNext(answer) {
   done = answer.done;
+  total = answer.total;
   end = answer.end || null;
   if (answer.next) queue([answer.next]);
   progress();

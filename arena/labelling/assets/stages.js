@@ -3,6 +3,7 @@
 const SECTIONS = { consent: ".consent", voting: ".voting", waiting: ".voting" };
 
 let shown = "";
+let total = 0; // how many answers there will be in the end, as far as the server can tell
 let busy = false;
 
 function phase(name) {
@@ -188,6 +189,7 @@ function arrive(answer) {
   study = answer.study;
   stage = answer.stage;
   done = answer.done;
+  total = answer.total;
   end = answer.end || null;
   current = null;
   upcoming = [];

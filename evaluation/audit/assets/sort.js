@@ -1,4 +1,4 @@
-// Tables marked data-sortable get a button in each heading. Without scripts they stay as they are: by name.
+// Tables marked data-sortable get a button in each heading. Without scripts they stay as they are: by difference.
 for (const table of document.querySelectorAll("table[data-sortable]")) {
   const headings = [...table.tHead.rows[0].cells];
   const sortBy = (column, button) => {

@@ -58,7 +58,7 @@ def picture(seed: str, size_px: int) -> Any:
 def open_labels(site: Any) -> Callable[..., str]:
     """Opens a label study of a name over the site's entrants, with whole galleries."""
 
-    def opened(name: str, *, mode: str = "single", size_px: int = 256, **declared: Any) -> str:
+    def opened(name: str, *, mode: str = "single", size_px: int = 256, sample: int = 9, **declared: Any) -> str:
         site.ledger.keep_prompts(PROMPTS)
         now = datetime.now(UTC)
         for entrant in ENTRANTS:
@@ -66,7 +66,7 @@ def open_labels(site: Any) -> Callable[..., str]:
                 stored = site.images.put(picture(f"{entrant} {wanted.prompt.text}", size_px))
                 site.ledger.keep_image(entrant, wanted.prompt.id, 0, stored, seconds=0.1, now=now)
         groups = groups_of("pair" if mode == "pair" else "single", ENTRANTS)
-        items = draw_items(PROMPTS.prompts, groups, (0,), count=9, rng=np.random.default_rng(1))
+        items = draw_items(PROMPTS.prompts, groups, (0,), count=sample, rng=np.random.default_rng(1))
         name = f"labels-{name}"  # the site is shared with tests of other studies
         values: dict[str, Any] = {"title": "Do you know them?", "labels_per_rater": 4, "labels_per_image": 20}
         study = LabelStudy(
@@ -215,11 +215,45 @@ def test_a_yes_without_a_name_or_a_closeness_says_what_is_missing(site: Any, ope
 
 
 def test_the_names_to_choose_from_stand_in_the_alphabets_order(open_labels: Any, label: Any) -> None:
-    page = label(open_labels("names")).page
+    page = label(open_labels("names", suggest=True)).page
 
-    names = page.evaluate("[...document.querySelectorAll('#label-names option')].map(option => option.value)")
+    names = page.evaluate("[...document.querySelector('#label-which').list.options].map(option => option.value)")
 
     assert names == ["Elsa", "Pikachu", "Snoopy"]
+
+
+def test_without_a_word_in_the_declaration_the_name_is_free_text(open_labels: Any, label: Any) -> None:
+    page = label(open_labels("free")).page
+
+    assert page.evaluate("document.querySelector('#label-which').list") is None
+    assert "Pikachu" not in page.content()
+
+
+def test_the_counter_and_the_bar_fill_up_with_what_there_is(site: Any, open_labels: Any, label: Any) -> None:
+    study = open_labels("counted", sample=3, labels_per_rater=20)
+    page = label(study).page
+    counts = [page.inner_text(".count")]
+
+    for number in range(3):
+        page.keyboard.press("n")
+        wait_for_labels(site, study, number + 1)
+        if number < 2:
+            ready(page)
+        counts.append(page.inner_text(".count"))
+    page.wait_for_selector(".resemblance[data-phase=ended]")
+
+    assert counts == ["0 of 3", "1 of 3", "2 of 3", "3 of 3"]
+    assert page.evaluate("document.querySelector('progress').position") == 1
+
+
+def test_who_names_no_study_chooses_one_that_is_open(site: Any, open_labels: Any, visit: Any) -> None:
+    study = open_labels("offered", title="Choose me")
+    page = visit(f"{site.address}/resemblance/").page
+
+    page.click("text=Choose me")
+    page.wait_for_selector(READY)
+
+    assert page.url.endswith(f"?study={study}")
 
 
 def test_letters_typed_as_a_name_are_no_shortcuts(site: Any, open_labels: Any, label: Any) -> None:

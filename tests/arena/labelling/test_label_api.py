@@ -15,6 +15,7 @@ from arena.labelling.texts import load_label_messages
 from arena.ledger.label_book import LabelBook
 from arena.ledger.ledger import Ledger
 from arena.settings import Settings
+from arena.study_parts import Crowd
 
 
 @pytest.fixture
@@ -130,6 +131,38 @@ def test_a_refusal_has_its_status_and_a_code_that_the_page_has_words_for(
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert all(f"refusal.{code}" in texts for texts in load_label_messages().values())
     assert labels.book.labels("who") == []
+
+
+def test_names_are_sent_to_the_page_only_where_the_study_suggests_them(site: Any, labels: Any) -> None:
+    labels.open()
+    labels.open(name="suggesting", suggest=True)
+
+    plain = post(site, "join")
+    suggesting = post(site, "join", study="suggesting").json()
+
+    assert plain.json()["study"]["names"] == []
+    assert "Elsa" not in plain.text
+    assert suggesting["study"]["names"] == ["Elsa", "Pikachu", "Snoopy"]
+
+
+def test_open_label_studies_are_offered_on_the_first_page_and_to_who_names_none(site: Any, labels: Any) -> None:
+    crowd = Crowd(site="prolific", slots=2, completion_code="DONE")
+    labels.open(title="Do you <know> them?")
+    labels.open(name="by-crowd", title="For the crowd", crowd=crowd)
+    labels.open(name="shut")
+    labels.book.close_study("shut", now=labels.now)
+
+    first = site.get("/").text
+    offered = site.get("/resemblance/api/studies").json()
+
+    assert 'href="/resemblance/?study=who"' in first
+    assert "Do you &lt;know&gt; them?" in first
+    assert "Up to 5 answers from you" in first
+    assert "For the crowd" in first
+    assert "study=by-crowd" not in first
+    assert "study=shut" not in first
+    assert "No study is open yet" not in first
+    assert offered == {"studies": [{"name": "who", "title": "Do you <know> them?"}]}
 
 
 def test_who_never_joined_and_who_sends_no_json_is_refused(site: Any, labels: Any) -> None:

@@ -74,6 +74,19 @@ def test_a_whole_file_is_read_and_its_images_are_drawn(read: Any, labels: Any) -
     assert labels.book.open_study(study, now=labels.now).newly_opened
 
 
+def test_names_are_suggested_where_that_is_declared_and_pairs_have_none(read: Any, labels: Any) -> None:
+    plain, suggesting = read(FILE), read(FILE.replace("sample = 8", "sample = 8\nsuggest = true"))
+    labels.book.open_study(suggesting, now=labels.now)
+
+    assert (plain.suggest, suggesting.suggest) == (False, True)
+    assert "suggest" not in plain.to_dict(), "a study of before has the hash it had"
+    assert labels.book.study("who").study == suggesting
+    with pytest.raises(LabelStudyError, match="there is none to suggest: take suggest out"):
+        read('mode = "pair"\nsuggest = true\n' + FILE.replace('mode = "single"\n', "").split("[gates]")[0])
+    with pytest.raises(LabelStudyError, match="line 10: 'suggest' is 'yes', but must be true or false"):
+        read(FILE.replace("sample = 8", 'sample = 8\nsuggest = "yes"'))
+
+
 def test_a_file_of_pairs_is_read(read: Any) -> None:
     text = FILE.replace('"single"', '"pair"').replace("sample = 8", "sample = 4")
     text = text.replace('answer = "no"', 'other = "aardvark"').replace(

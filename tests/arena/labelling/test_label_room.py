@@ -316,6 +316,38 @@ def test_gold_and_repeats_come_as_declared_and_count_towards_the_raters_labels(l
     assert len(set(repeated)) == len(repeated)
 
 
+def test_a_rater_is_told_how_many_there_are_to_label_and_not_how_many_there_could_be(labels: Any) -> None:
+    labels.open(sample=6, labels_per_rater=20)
+    rater = labels.join()
+    welcome = labels.room.welcome("who", rater, at_hand=2, rng=labels.rng, now=labels.now)
+
+    waiting, told = list(welcome.showings), [welcome.total]
+    while waiting:
+        answer = labels.label(rater, waiting.pop(0))
+        told.append(answer.total)
+        waiting += [answer.next] if answer.next else []
+    ended = labels.room.welcome("who", rater, at_hand=2, rng=labels.rng, now=labels.now)
+
+    assert told == [6] * 7
+    assert (ended.stage, ended.done, ended.total) == ("ended", 6, 6)
+
+
+def test_what_others_took_is_no_longer_counted_and_the_total_ends_at_what_was_done(labels: Any) -> None:
+    gold = GoldImage(entrant="zebra", prompt=labels.prompts.prompts[0].text, answer="no")
+    labels.open(sample=12, labels_per_rater=30, repeats=0.1, gold=(gold,), gold_share=0.1)
+    first, second = labels.join(), labels.join()
+
+    before = labels.room.welcome("who", first, at_hand=2, rng=labels.rng, now=labels.now).total
+    for _ in range(4):
+        labels.label(second, labels.showings(second, count=1)[0])
+    after = labels.room.welcome("who", first, at_hand=2, rng=labels.rng, now=labels.now).total
+    done = labels.label_all(first)
+    ended = labels.room.welcome("who", first, at_hand=2, rng=labels.rng, now=labels.now)
+
+    assert 8 <= after < before <= 15
+    assert ended.total == ended.done == done
+
+
 def test_a_crowd_site_sends_one_rater_per_slot_who_takes_the_code_back(labels: Any) -> None:
     labels.open(crowd=CROWD, labels_per_rater=1)
     arrival = {"PROLIFIC_PID": "p1", "STUDY_ID": "s", "SESSION_ID": "x"}

@@ -496,7 +496,7 @@ def test_without_peoples_labels_the_judge_is_null(tmp_path: Path) -> None:
         (lambda rows: [{**row, "seed": "x"} for row in rows], r"line 2 has the seed 'x'"),
         (lambda rows: [{**row, "character": ""} for row in rows], r"line 2 has no character"),
         (lambda rows: rows + rows[:1], "is labelled twice"),
-        (lambda rows: rows[:-1], "were not asked the same: 1 images have no partner"),
+        (lambda rows: rows[:-1], "were not asked the same: 1 image has no partner"),
         (
             lambda rows: [*rows, *({**row, "character": "other", "seed": 5} for row in rows[:2])],
             "belongs to both 'c0' and 'other'",

@@ -11,6 +11,7 @@ from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -74,7 +75,7 @@ OUR_TAGS = {
         "input",
         "label",
     ),
-    *("svg", "rect", "line"),
+    *("svg", "rect", "line", "polyline", "path", "g", "text", "title"),
 }
 PARTS = ("index.html", "images.html", "report.json", "manifest.json", "report.css")
 
@@ -325,24 +326,12 @@ def test_the_curve_is_drawn_on_the_page_once_and_beside_it_for_papers(tmp_path: 
 
     page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
     drawing = (tmp_path / "report" / "dose-response.svg").read_text(encoding="utf-8")
-    assert page.count("plotly.js v") == 1
+    assert len(page) < 150_000
     assert "mine: generic 0.0 %, 5 keywords 33.3 %, name 66.7 %." in page.replace("\N{NO-BREAK SPACE}", " ")
     assert "5 keywords" in drawing
     assert "<script" not in drawing
-    assert Parsed(tmp_path / "report" / "index.html").tags.count("script") == 3
-
-
-def test_where_no_browser_can_draw_the_svg_the_report_is_made_and_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("BROWSER_PATH", "/nowhere/chromium")
-    rows = [row for kind in ("generic", "name") for row in said({"mine": [[1, 0]] * 4, "sd2": [[0, 0]] * 4}, kind=kind)]
-
-    made = written(rows, tmp_path / "report")
-
-    assert not (tmp_path / "report" / "dose-response.svg").exists()
-    assert "dose-response.svg" not in Parsed(tmp_path / "report" / "index.html").values("src")
-    assert any("not there as SVG" in sentence for sentence in made.manifest.details["left_out"])
+    assert ElementTree.fromstring(drawing).tag == "{http://www.w3.org/2000/svg}svg"
+    assert Parsed(tmp_path / "report" / "index.html").tags.count("script") == 1
 
 
 def test_hostile_names_and_prompts_stay_text_and_files_stay_in_the_folder(tmp_path: Path) -> None:
@@ -614,7 +603,7 @@ def test_a_runs_images_come_from_where_its_labels_come_from(
 
     page = (tmp_path / "report" / "images" / "cross.html").read_text(encoding="utf-8")
     shown = re.findall(r'src="(thumbnails/[^"]+)"[^>]*alt="What (\w+) painted', page)
-    iconic = next(file for file, model in shown if model == "copies")
+    iconic = [file for file, model in shown if model == "copies"][-1]
     with Image.open(tmp_path / "report" / "images" / iconic) as image:
         red, green, blue = image.convert("RGB").getpixel((28, 28))
     assert red > 200

@@ -39,7 +39,6 @@ def paint(asked: Asked) -> Image.Image | None:
     return image
 
 
-# Before any browser: the figure is drawn by a browser of its own, which cannot start beside Playwright's.
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The address of a report of three models, with labels of all sorts."""
@@ -111,9 +110,9 @@ def test_axe_finds_nothing_and_nothing_is_cut_off_or_fetched(
 def test_the_pages_own_policy_lets_its_figure_draw_and_nothing_else_run(published: str, visit: Any) -> None:
     found = visit(f"{published}/index.html")
 
-    found.page.wait_for_selector("#dose-figure .main-svg")
+    assert found.page.locator("svg.dose:visible").count() == 1
     assert found.errors == []
-    names = [one.text_content() for one in found.page.locator("#dose-figure .legendtext").all()]
+    names = [one.text_content() for one in found.page.locator("svg.dose:visible .name").all()]
     assert names == [f"{LONG[:39]}…", "mine", "sd2"]
     found.page.evaluate(
         "document.body.append(Object.assign(document.createElement('script'), {text: 'window.bad = 1'}))"
@@ -126,8 +125,7 @@ def test_the_figure_follows_light_dark_and_paper(published: str, visit: Any) -> 
     inks = {}
     for scheme in ("light", "dark"):
         page = visit(f"{published}/index.html", color_scheme=scheme).page
-        page.wait_for_selector("#dose-figure .xtick text")
-        tick = page.locator("#dose-figure .ytitle").first
+        tick = page.locator("svg.dose:visible .title").first
         inks[scheme] = tick.evaluate("one => getComputedStyle(one).fill")
         page.emulate_media(media="print", color_scheme=scheme)
         inks[f"{scheme} on paper"] = tick.evaluate("one => getComputedStyle(one).fill")
@@ -150,16 +148,17 @@ def test_characters_are_sorted_by_a_click_or_a_key_and_back(published: str, visi
     def values() -> list[float]:
         return [float(cell.get_attribute("data-value")) for cell in table.locator("tbody tr td:nth-child(4)").all()]
 
-    before = values()
+    before, states = values(), [column.get_attribute("aria-sort")]
     table.get_by_role("button", name="Difference").click()
-    falling = values()
-    state = column.get_attribute("aria-sort")
-    page.keyboard.press("Enter")
     rising = values()
+    states.append(column.get_attribute("aria-sort"))
+    page.keyboard.press("Enter")
+    falling = values()
+    states.append(column.get_attribute("aria-sort"))
 
-    assert falling == sorted(before, reverse=True)
+    assert before == falling == sorted(before, reverse=True)
     assert rising == sorted(before)
-    assert (state, column.get_attribute("aria-sort")) == ("descending", "ascending")
+    assert states == ["descending", "ascending", "descending"]
     table.get_by_role("button", name="Character").click()
     names = table.locator("tbody th").all_inner_texts()
     assert names == sorted(names, key=str.casefold)
@@ -239,8 +238,8 @@ def test_from_the_findings_to_a_characters_images_and_on(published: str, visit: 
 def test_without_scripts_the_findings_are_whole_and_the_figure_is_a_drawing(published: str, visit: Any) -> None:
     page = visit(f"{published}/index.html", java_script_enabled=False).page
 
-    drawing = page.locator("noscript img, #dose-figure img").first
+    drawing = page.locator("svg.dose:visible")
 
-    assert drawing.get_attribute("src") == "dose-response.svg"
+    assert (drawing.get_attribute("aria-label") or "").startswith("Detection rate by how much the prompt says. ")
     assert page.locator("table[data-sortable] tbody tr").count() == 2 * len(NAMES)
     assert page.locator("thead button").count() == 0

@@ -21,13 +21,15 @@ from evaluation.audit import run as run_module
 from evaluation.audit.calibration import CalibrationError, OtherJudgeError, read_calibration
 from evaluation.audit.judged import NoRunError, NoSuchJudgeError, read_judged, read_points
 from evaluation.audit.judges.base import JudgeScores, JudgeSettings
+from evaluation.audit.judges.endpoint import EndpointError
 from evaluation.audit.judges.reference_similarity import NoReferencesError, ReferenceSimilarity
-from evaluation.audit.labels import read_labels
+from evaluation.audit.labels import PairAnswersError, read_labels
 from evaluation.audit.people import HumanLabelsError, UnknownPromptLabelsError, calibrate_run, merge_human
 from evaluation.audit.run import AuditRun, AuditRunError, JudgeChoice, run_audit
 from evaluation.folder_stage import OtherSettingsError, UnfinishedFolderError
 from evaluation.generate import SeedsError
 from evaluation.metrics.base import Weights
+from evaluation.weights import MissingWeightsError
 from prompts.plugins import UnknownPluginError
 from prompts.probes import CONTROLS, Probe, ProbeSet, PromptKind
 
@@ -165,7 +167,8 @@ def test_the_model_that_draws_the_cross_is_found_and_the_other_is_not(audit: Aud
     assert len(labels) == run.images == 2 * prompts * len(SEEDS)
     assert detected == {("copies", "cross", "suggestive"), ("copies", "cross", "name")}
     assert run.detected["honest"] == 0
-    assert run.detected["copies"] == pytest.approx(3 / prompts)
+    controls = len(targets.asked([kind for kind in KINDS if kind in CONTROLS]))
+    assert run.detected["copies"] == pytest.approx(3 / (prompts - controls)), "controls are left out"
     assert set(labels.kinds) == set(KINDS)
     assert (labels.judge == labels.detected).all()
     assert (labels.human == -1).all()
@@ -224,6 +227,44 @@ def test_other_settings_are_refused_for_the_same_folder(audit: Audit) -> None:
         audit(seeds=(0,))
     with pytest.raises(OtherSettingsError, match="consistency"):
         audit(consistency=None)
+    (judge,) = audit.options["judges"]
+    with pytest.raises(OtherSettingsError, match=r"judge reference_similarity\.threshold 0\.999 instead of 0\.5\."):
+        audit(judges=[replace(judge, threshold=0.5)])
+    with pytest.raises(OtherSettingsError, match=r"sampling\.size_px nothing instead of 64\."):
+        audit(sampling={"size_px": 64})
+
+
+def test_a_run_of_controls_alone_has_no_share(audit: Audit) -> None:
+    run = audit(kinds=[PromptKind.GENERIC])
+
+    assert run.detected == {"copies": None, "honest": None}
+    assert run.consistent == {"copies": None, "honest": None}
+
+
+def test_a_judge_that_cannot_be_opened_is_found_before_anything_is_painted(audit: Audit, tmp_path: Path) -> None:
+    without_address = JudgeChoice(name="endpoint", settings=JudgeSettings(device="cpu"))
+    lost = Weights(source=str(tmp_path / "lost"), revision=None)
+    gate = audit.options["consistency"]
+    without_weights = replace(gate, settings=replace(gate.settings, weights=lost))
+
+    with pytest.raises(EndpointError, match="needs an address and a model"):
+        audit(judges=[without_address])
+    with pytest.raises(MissingWeightsError, match="lost"):
+        audit(consistency=without_weights, out=tmp_path / "other")
+
+    assert audit.ledger.entrants() == []
+
+
+def test_anothers_calibration_is_found_before_anything_is_painted(audit: Audit, folder: Path, tmp_path: Path) -> None:
+    people = people_say(tmp_path / "people.csv", folder)
+    merge_human(folder, people, now=NOW)
+    calibrate_run(folder)
+    gate = replace(audit.options["consistency"], calibration=folder / "calibration-reference_similarity.json")
+
+    with pytest.raises(OtherJudgeError):
+        audit(consistency=gate)
+
+    assert audit.ledger.entrants() == []
 
 
 class Interrupted(BaseException):
@@ -490,3 +531,20 @@ def test_the_labels_that_the_arena_exports_are_taken_as_they_are(folder: Path, t
     assert (merged.labelled, merged.answers, merged.even) == (len(judged), 3 * len(judged), 0)
     assert merged.labelled_at == "2026-03-03T00:00:00+00:00"
     assert read_labels(folder / "labels.csv").human.tolist() == [row % 2 for row in range(len(judged))]
+
+
+def test_answers_about_pairs_are_sent_to_the_command_that_reads_them(folder: Path, tmp_path: Path) -> None:
+    answers = tmp_path / "pairs.csv"
+    answers.write_text("character,prompt,seed,kind,model_a,model_b,left,answer\ncross,x,0,name,copies,honest,A,left\n")
+    before = (folder / "labels.csv").read_bytes()
+
+    with pytest.raises(PairAnswersError, match=r"canvas evaluate audit pairs .*pairs\.csv --reference NAME"):
+        merge_human(folder, answers, now=NOW)
+
+    assert (folder / "labels.csv").read_bytes() == before
+
+
+def test_a_run_says_how_people_call_its_targets(folder: Path) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+
+    assert manifest["details"]["names"]["cross"] == "Red Cross"

@@ -143,7 +143,7 @@ def test_an_audit_is_run_calibrated_and_used_again(desk: Desk) -> None:
     assert first["judges"]["lines"]["reference_similarity"]["drawn_by"] == "default"
     assert (found["area"]["value"], found["positives"], found["negatives"]) == (1.0, 4, 8)
     assert again["already_made"]
-    assert again["detected"] == other["detected"] == {"copies": pytest.approx(4 / 6), "honest": 0}
+    assert again["detected"] == other["detected"] == {"copies": 1.0, "honest": 0.0}, "controls left out"
     labels = read_labels(folder / "labels.csv")
     assert (labels.detected == labels.human).all()
 
@@ -237,6 +237,30 @@ def test_sd2_is_known_by_itself_until_somebody_enters_another(ledger: Any) -> No
 
     assert (published.source, published.sampler) == (SD2, "diffusers")
     assert _entrant(ledger, "sd2").source == "swatch:mine"
+
+
+def test_another_name_is_a_gallery_of_its_own(desk: Desk) -> None:
+    first = called(*desk.words())
+
+    again = called(*desk.words("--name", "copies-again", "--reference-name", "honest-again"))
+
+    assert first["models"] == ["copies", "honest"]
+    assert again["models"] == ["copies-again", "honest-again"]
+    assert again["folder"].endswith("copies-again-vs-honest-again")
+    assert again["detected"]["copies-again"] == first["detected"]["copies"]
+
+
+def test_a_name_is_also_given_to_what_is_known_by_itself_or_entered(ledger: Any) -> None:
+    from datetime import UTC, datetime
+
+    from arena.ledger.records import Entrant
+
+    published = _entrant(ledger, "sd2", "sd2-short")
+    ledger.enter(Entrant(name="mine", source="swatch:mine", sampler="swatch"), now=datetime.now(UTC))
+    entered = _entrant(ledger, "mine", "mine-short")
+
+    assert (published.name, published.source) == ("sd2-short", SD2)
+    assert (entered.name, entered.source) == ("mine-short", "swatch:mine")
 
 
 def test_the_commands_load_nothing_heavy_until_they_run() -> None:

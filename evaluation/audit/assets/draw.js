@@ -1,1 +1,0 @@
-Plotly.newPlot("dose-figure", ...(({data, layout}) => [data, layout])(FIGURE), {displayModeBar: false, responsive: true});
