@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Int64
 
+from evaluation.audit.judge_agreement import judge_agreement
 from evaluation.audit.judges.base import JudgeError
-from evaluation.audit.labels import Label, write_labels
+from evaluation.audit.labels import UNKNOWN, Label, write_labels
 from evaluation.folder_stage import json_bytes, read_manifest, write_atomically
 
 SCORES, POINTS, LABELS, HUMAN = "scores.npz", "operating_points.json", "labels.csv", "human.csv"
@@ -180,6 +181,27 @@ def refresh_labels(folder: Path) -> list[Label]:
     write_labels(beside, labels)
     beside.replace(folder / LABELS)
     return labels
+
+
+def judges_beside_each_other(
+    judged: Judged, points: Points, human: Mapping[tuple[str, str, int], bool]
+) -> dict[str, dict[str, Any]]:
+    """How far each judge agrees with people, and with the judge that detects, as JSON values; without the gate."""
+    rows = range(len(judged))
+    said = [human.get((judged.model[row], judged.prompt[row], int(judged.seed[row]))) for row in rows]
+    people = np.array([UNKNOWN if one is None else int(one) for one in said], dtype=np.int8)
+    first = np.array(_calls(judged, points, points.detects), dtype=np.int8)
+    found = {}
+    for name in points.lines:
+        if name == points.consistency:
+            continue
+        called = np.array(_calls(judged, points, name), dtype=np.int8)
+        found[name] = {
+            "rate": float(called.mean()),
+            "with_people": judge_agreement(called, people).to_dict() if (people != UNKNOWN).any() else None,
+            "with_first_judge": None if name == points.detects else judge_agreement(called, first).kappa,
+        }
+    return found
 
 
 def _calls(judged: Judged, points: Points, judge: str) -> list[bool]:

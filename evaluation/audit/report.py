@@ -176,6 +176,19 @@ def _scripts() -> dict[str, Any]:
     return {"scripts": texts, "allowed": " ".join(f"'sha256-{one}'" for one in hashes)}
 
 
+def _agreement_in_words(found: Mapping[str, Any] | None) -> str:
+    """How a judge's calls go with people's and with the first judge's; "" for the gate."""
+    if found is None:
+        return ""
+    said = [f"It sees the target in {found['rate']:.0%} of the images."]
+    people = found["with_people"]
+    if people is not None and people["kappa"] is not None:
+        said.append(f"Its kappa with people is {people['kappa']:.2f}.")
+    if found["with_first_judge"] is not None:
+        said.append(f"Its kappa with the first judge is {found['with_first_judge']:.2f}.")
+    return " ".join(said)
+
+
 def _judges(source: Source) -> list[dict[str, Any]]:
     """Each judge of a run: name, what it says, its line and who drew it, and all that is known of it as JSON."""
     if source.points is None or source.run is None:
@@ -195,6 +208,7 @@ def _judges(source: Source) -> list[dict[str, Any]]:
                 "is_gate": name == source.points["consistency"],
                 "threshold": f"{line['threshold']:.4g}",
                 "drawn": drawn,
+                "agrees": _agreement_in_words(source.points["agreement"].get(name)),
                 "details": json.dumps(told.get(name, {}), ensure_ascii=False, indent=2, sort_keys=True),
             }
         )

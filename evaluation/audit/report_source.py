@@ -15,7 +15,15 @@ import numpy as np
 from PIL import Image
 
 from arena.images import ImageStore, UnknownImageError
-from evaluation.audit.judged import LABELS, SCORES, Judged, read_judged, read_points
+from evaluation.audit.judged import (
+    LABELS,
+    SCORES,
+    Judged,
+    judges_beside_each_other,
+    read_human,
+    read_judged,
+    read_points,
+)
 from evaluation.audit.labels import UNKNOWN, Labels, LabelsError, read_labels
 from evaluation.audit.people import ABOUT, merge_human
 from evaluation.audit.report_images import Asked, Pictures, asked_of
@@ -155,7 +163,10 @@ def _of_run(folder: Path) -> Source:
             "commit": manifest.commit,
             "details": manifest.details,
         },
-        points=points.to_dict(),
+        points={
+            **points.to_dict(),
+            "agreement": judges_beside_each_other(read_judged(folder), points, read_human(folder)),
+        },
         people=people,
         names={str(key): str(name) for key, name in manifest.details.get("names", {}).items()},
         notes=tuple(notes),

@@ -19,7 +19,14 @@ from arena.images import ImageStore
 from arena.ledger.ledger import Ledger
 from evaluation.audit import run as run_module
 from evaluation.audit.calibration import CalibrationError, OtherJudgeError, read_calibration
-from evaluation.audit.judged import NoRunError, NoSuchJudgeError, read_judged, read_points
+from evaluation.audit.judged import (
+    Line,
+    NoRunError,
+    NoSuchJudgeError,
+    judges_beside_each_other,
+    read_judged,
+    read_points,
+)
 from evaluation.audit.judges.base import JudgeScores, JudgeSettings
 from evaluation.audit.judges.endpoint import EndpointError
 from evaluation.audit.judges.reference_similarity import NoReferencesError, ReferenceSimilarity
@@ -548,3 +555,25 @@ def test_a_run_says_how_people_call_its_targets(folder: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
 
     assert manifest["details"]["names"]["cross"] == "Red Cross"
+
+
+def test_judges_are_held_against_people_and_against_the_first(folder: Path) -> None:
+    judged, points = read_judged(folder), read_points(folder)
+    first = points.detects
+    called = judged.column(first).values >= points.lines[first].threshold
+    everywhere = {
+        (judged.model[row], judged.prompt[row], int(judged.seed[row])): bool(called[row]) for row in range(len(judged))
+    }
+    # A second judge that calls everything the first does not.
+    other = replace(judged.column(first), values=np.where(called, 0.0, 1.0).astype(np.float32))
+    both = replace(judged, columns={**judged.columns, "contrary": other})
+    lines = replace(points, lines={**points.lines, "contrary": Line(threshold=0.5, drawn_by="given")})
+
+    found = judges_beside_each_other(both, lines, everywhere)
+
+    assert set(found) == {first, "contrary"}
+    assert found[first]["with_people"]["kappa"] == 1
+    assert found[first]["with_first_judge"] is None
+    assert found["contrary"]["with_people"]["kappa"] < 0
+    assert found["contrary"]["with_first_judge"] == found["contrary"]["with_people"]["kappa"]
+    assert found["contrary"]["rate"] == pytest.approx(1 - called.mean())
