@@ -6,6 +6,7 @@ What holds of a ledger holds on both databases: the tests of the modules in `ON_
 import os
 import signal
 import subprocess
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -189,14 +190,19 @@ class Postgres:
         return self.address(name)
 
     def start(self) -> None:
-        """Start it where it does not run. The library gives up after ten seconds, which a busy machine needs."""
-        for attempts_left in (2, 1, 0):
+        """Start it where it does not run.
+
+        The library gives up after ten seconds, which a busy machine needs; what it began goes on, and what a server
+        that was killed left behind goes away by itself.
+        """
+        for attempts_left in (5, 4, 3, 2, 1, 0):
             try:
                 self.server.start()
                 return
             except subprocess.SubprocessError:
                 if not attempts_left:
                     raise
+                time.sleep(2)
 
     def is_running(self) -> bool:
         """Whether its first process is there; on a crowded machine it has been seen to go between two tests."""

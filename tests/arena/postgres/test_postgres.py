@@ -3,6 +3,7 @@
 Everything else that a ledger promises runs on both databases where it is tested: see `ON_BOTH` in ../conftest.py.
 """
 
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -319,7 +320,7 @@ def test_a_lock_of_the_studys_row_makes_two_writers_take_turns(arena: Any, datab
 
 def test_a_database_of_the_tests_that_went_away_is_there_again_for_the_next_test(postgres: Any) -> None:
     gone = postgres.server.get_postmaster_info().process
-    gone.kill()
+    gone.send_signal(signal.SIGQUIT)
     gone.wait(30)
 
     with Ledger.open(postgres.empty_ledger()) as ledger:
