@@ -208,7 +208,7 @@ def _judges(source: Source) -> list[dict[str, Any]]:
                 "is_gate": name == source.points["consistency"],
                 "threshold": f"{line['threshold']:.4g}",
                 "drawn": drawn,
-                "agrees": _agreement_in_words(source.points["agreement"].get(name)),
+                "agrees": _agreement_in_words(source.points.get("agreement", {}).get(name)),
                 "details": json.dumps(told.get(name, {}), ensure_ascii=False, indent=2, sort_keys=True),
             }
         )
