@@ -16,14 +16,13 @@ from evaluation.audit.differences import (
     KindResult,
     TooFewCharactersError,
     compare_on,
-    mean_and_error,
     rate_interval,
-    rates_by_character,
     reach_of,
 )
 from evaluation.audit.dose_response import DoseResponse, dose_response
 from evaluation.audit.judge_agreement import JudgeAgreement, judge_agreement
 from evaluation.audit.labels import UNKNOWN, Labels, LabelsError, Pairs, paired
+from evaluation.audit.rates import mean_and_error, rates_by_character
 
 ALL = "all"
 METHOD_VERSION = "1"

@@ -6,14 +6,14 @@ Source: He et al. (2024), arXiv:2406.14526, section 3.2 (CONS); non-inferiority 
 """
 
 from dataclasses import dataclass
-from math import sqrt
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Int, Int8
+from jaxtyping import Int, Int8
 from scipy import special
 
 from evaluation.audit.labels import UNKNOWN
+from evaluation.audit.rates import mean_and_error, rates_by_character
 
 ALPHA = 0.05
 
@@ -61,11 +61,10 @@ def consistency(
     judged = (model != UNKNOWN) & (reference != UNKNOWN)
     if len(np.unique(character[judged])) < 2:
         return None
-    mine, theirs = (_by_character(values[judged], character[judged]) for values in (model, reference))
+    mine, theirs = (rates_by_character(values[judged], character[judged]) for values in (model, reference))
     differences = mine - theirs
     n = len(differences)
-    se = float(differences.std(ddof=1)) / sqrt(n)
-    difference = float(differences.mean())
+    difference, se = mean_and_error(differences)
     return Consistency(
         rate=float(mine.mean()),
         reference_rate=float(theirs.mean()),
@@ -74,11 +73,3 @@ def consistency(
         margin=margin,
         characters=n,
     )
-
-
-def _by_character(
-    values: Int8[np.ndarray, " items"], character: Int[np.ndarray, " items"]
-) -> Float64[np.ndarray, " characters"]:
-    _, place, counts = np.unique(character, return_inverse=True, return_counts=True)
-    rates: Float64[np.ndarray, " characters"] = np.bincount(place, weights=values) / counts
-    return rates

@@ -11,17 +11,17 @@ Schuirmann (1987), doi:10.1007/BF01068419, for "no more than the reference, with
 
 from dataclasses import dataclass
 from enum import StrEnum
-from math import sqrt
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int, Int8
+from jaxtyping import Bool, Float64
 from scipy import special
 
 from arena.statistics.independent import exact_binomial_p
 from evaluation.audit.cluster_bootstrap import bootstrap_means
 from evaluation.audit.consistency import Consistency, consistency
 from evaluation.audit.labels import Labels, LabelsError, Pairs
+from evaluation.audit.rates import mean_and_error, rates_by_character
 from evaluation.audit.sign_flip import SignFlip, sign_flip_test
 
 ALPHA = 0.05
@@ -180,20 +180,6 @@ def compare_on(labels: Labels, pairs: Pairs, kept: Bool[np.ndarray, " items"], s
         ),
         delta=settings.delta,
     )
-
-
-def rates_by_character(
-    detected: Int8[np.ndarray, " items"], character: Int[np.ndarray, " items"]
-) -> Float64[np.ndarray, " characters"]:
-    """Each character's share of images in which it was detected, by the characters' codes."""
-    _, place, counts = np.unique(character, return_inverse=True, return_counts=True)
-    rates: Float64[np.ndarray, " characters"] = np.bincount(place, weights=detected) / counts
-    return rates
-
-
-def mean_and_error(values: Float64[np.ndarray, " characters"]) -> tuple[float, float]:
-    """The mean over characters and its standard error, sd / sqrt(C) with C - 1 in the variance."""
-    return float(values.mean()), float(values.std(ddof=1)) / sqrt(len(values))
 
 
 def rate_interval(rates: Float64[np.ndarray, " characters"]) -> tuple[float, float]:

@@ -14,8 +14,9 @@ import numpy as np
 from jaxtyping import Float64, Int
 from scipy import special
 
-from evaluation.audit.differences import mean_and_error, rate_interval, rates_by_character
+from evaluation.audit.differences import rate_interval
 from evaluation.audit.labels import Labels
+from evaluation.audit.rates import mean_and_error, rates_by_character
 from prompts.probes import LADDER
 
 _ROUNDS = 50

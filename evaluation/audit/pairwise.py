@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from arena.statistics.multiplicity import holm
-from evaluation.audit.differences import TooFewCharactersError, mean_and_error, reach_of
+from evaluation.audit.differences import TooFewCharactersError, reach_of
 from evaluation.audit.labels import LabelsError, read_table
+from evaluation.audit.rates import mean_and_error
 from evaluation.audit.sign_flip import SignFlip, sign_flip_test
 from prompts.errors import quoted
 from prompts.probes import CONTROLS

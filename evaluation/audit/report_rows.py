@@ -9,9 +9,10 @@ import numpy as np
 
 from evaluation.audit.analysis import ALL, Audit, ModelResult
 from evaluation.audit.correction import Corrected
-from evaluation.audit.differences import KindResult, rate_interval, rates_by_character
+from evaluation.audit.differences import KindResult, rate_interval
 from evaluation.audit.judge_agreement import JudgeAgreement
 from evaluation.audit.labels import UNKNOWN, Labels
+from evaluation.audit.rates import rates_by_character
 from evaluation.audit.report_words import (
     bracket,
     consistency_sentence,
